@@ -1,0 +1,20 @@
+// Small shared vocabulary: what a position, a namespace and a time are.
+#pragma once
+#include <cstdint>
+#include <limits>
+
+namespace quipu {
+
+// The order in which a store made events final, per shard, from 1. 0 means "before everything".
+using Position = uint64_t;
+
+// Dense number of a namespace, given at creation and never reused. 0 is `default`.
+using NamespaceId = uint32_t;
+inline constexpr NamespaceId kDefaultNamespace = 0;
+inline constexpr NamespaceId kNamespaceIdMax = (1u << 20) - 1;  // the hot table keeps 20 bits
+
+// Microseconds since 1970 UTC; kNoTime where a time was not given.
+using Micros = int64_t;
+inline constexpr Micros kNoTime = std::numeric_limits<int64_t>::min();
+
+}  // namespace quipu

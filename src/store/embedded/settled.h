@@ -1,0 +1,144 @@
+// The settled state: what the journal has already given up, as sorted runs on disk (RocksDB, fed only by bulk load, never
+// by its write path). Counters' checkpoints, the index of their names, interval sums; and per time slice the events and
+// the tokens, so that retention drops whole slices. One settle is one atomic step together with the position it reaches.
+//
+// Layout    One column family each for `meta`, `counters`, `names`, `sums`; per slice `events-N` and `tokens-N`, N = slice
+//           number = commit time / slice width. Keys and values: docs/internals/settled.md, golden files in test/golden.
+// Threads   Reads from any thread at any time. A SettleRun, Compact and Drop* from one thread at a time (the worker).
+//           RocksDB starts no work of its own: no memtable is ever filled, automatic compaction is off.
+// Durable   What Commit returned kOk for survives power loss. After a crash in Commit all of the run is there or none.
+// Errors    kDataLoss (a checksum failed or a row does not decode; the message names the file), kStorageFull, kUnavailable.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "model/ids.h"
+#include "model/token.h"
+#include "rt/disk.h"
+#include "store/event_store.h"
+
+namespace quipu::store {
+
+// A counter's whole state at a position: one value, written as one.
+struct Checkpoint {
+  int64_t value = 0;
+  Position position = 0;
+  int64_t expiry_ms = 0;  // 0 = none
+  Micros last_write_us = kNoTime;
+  bool operator==(const Checkpoint&) const = default;
+};
+
+// 128 bits that stand for (namespace, counter, token); made by the engine with the data directory's secret seed.
+struct TokenPrint {
+  uint64_t hi = 0, lo = 0;
+  bool operator==(const TokenPrint&) const = default;
+  auto operator<=>(const TokenPrint&) const = default;
+};
+
+// A counter as the sorted runs know it. Ordered by (ns, hash, name).
+struct CounterRef {
+  NamespaceId ns = 0;
+  uint64_t hash = 0;
+  std::string_view name;
+};
+
+// An event row: everything that explain, check and a replay need.
+struct SettledEvent {
+  Position position = 0;
+  OpKind kind = OpKind::kAdd;
+  Outcome outcome = Outcome::kApplied;
+  bool exists = true;       // the counter, after the event
+  uint32_t events = 1;      // adds without a token that share the record
+  int64_t delta = 0;        // asked
+  int64_t applied = 0;
+  int64_t value = 0;        // after
+  int64_t expiry_ms = 0;    // after
+  Micros event_us = 0;
+  Micros commit_us = 0;     // decides the slice
+  uint64_t content = 0;     // digest of what was asked, to tell a replay from a conflict
+  std::string_view token;   // text form, empty if none
+};
+
+enum class Interval : uint8_t { kMinute = 1, kHour = 2, kDay = 3 };  // on disk; never renumber
+
+// One settle being built. Each kind of row must come in ascending key order; kinds may be interleaved.
+class SettleRun {
+ public:
+  virtual Status PutCounter(const CounterRef& counter, const Checkpoint& checkpoint) = 0;
+  virtual Status DeleteCounter(const CounterRef& counter) = 0;
+  // The index by name, ordered by (ns, name): only names that appear or disappear with this run.
+  virtual Status PutName(NamespaceId ns, std::string_view name) = 0;
+  virtual Status DeleteName(NamespaceId ns, std::string_view name) = 0;
+  // Within one slice ordered by (counter, position); slices may come in any order.
+  virtual Status AddEvent(const CounterRef& counter, const SettledEvent& event) = 0;
+  // Within one slice ordered by print.
+  virtual Status AddToken(const TokenPrint& print, Micros commit_us, Position position) = 0;
+  // Ordered by (counter, interval, start). Adds to what earlier runs hold.
+  virtual Status AddSum(const CounterRef& counter, Interval interval, int64_t start_us, int64_t sum, uint64_t events) = 0;
+  // Small named values that change with this run (settled positions, namespaces, sources, counts); empty value = delete.
+  virtual Status PutMeta(std::string_view key, std::string_view value) = 0;
+  // Everything above in one step. The run is over afterwards, whatever the outcome; destroying it uncommitted discards it.
+  virtual Status Commit() = 0;
+  virtual ~SettleRun() = default;
+};
+
+struct SettledOptions {
+  int64_t slice_us = 86400ll * 1000 * 1000;
+  size_t block_cache_bytes = 64u << 20;
+  int runs_max = 6;  // Compact merges a column family's runs beyond this many
+};
+
+class SettledStore {
+ public:
+  // Opens or creates `dir`. kDataLoss, kUnavailable, kStorageFull.
+  static Result<std::unique_ptr<SettledStore>> Open(rt::Disk* disk, const std::string& dir, const SettledOptions& options);
+
+  virtual Result<std::unique_ptr<SettleRun>> BeginRun() = 0;
+
+  // Point reads: one Bloom-filtered lookup per run; about 1 us when absent, 3 us when cached.
+  virtual Result<std::optional<Checkpoint>> GetCounter(const CounterRef& counter) = 0;
+  virtual Result<std::optional<std::string>> GetMeta(std::string_view key) = 0;
+  virtual Result<std::vector<std::pair<std::string, std::string>>> ListMeta(std::string_view prefix) = 0;
+
+  // The event that `print` stands for, looked for in the slices whose time reaches to or past since_commit_us.
+  // `event->token` points into *backing.
+  virtual Result<std::optional<SettledEvent>> FindToken(const TokenPrint& print, const CounterRef& counter,
+                                                        Micros since_commit_us, std::string* backing) = 0;
+
+  // Counters of `ns` in hash order from `from_hash` on, until visit returns false.
+  virtual Status ScanCounters(NamespaceId ns, uint64_t from_hash,
+                              const std::function<bool(const CounterRef&, const Checkpoint&)>& visit) = 0;
+  // Names of `ns` ascending, greater than `after`, that start with `prefix`, until visit returns false.
+  virtual Status ScanNames(NamespaceId ns, std::string_view after, std::string_view prefix,
+                           const std::function<bool(std::string_view name)>& visit) = 0;
+  // Events of a counter in ascending position, greater than `after`, over all slices, until visit returns false.
+  virtual Status ScanEvents(const CounterRef& counter, Position after,
+                            const std::function<bool(const SettledEvent&)>& visit) = 0;
+  // Interval sums of a counter, ascending by start, start >= from_us and < to_us.
+  virtual Status ScanSums(const CounterRef& counter, Interval interval, int64_t from_us, int64_t to_us,
+                          const std::function<bool(int64_t start_us, int64_t sum, uint64_t events)>& visit) = 0;
+
+  // Retention: drops whole slices that end at or before the time.
+  virtual Status DropTokensBefore(Micros commit_us) = 0;
+  virtual Status DropEventsBefore(Micros commit_us) = 0;
+  // Merges runs where there are too many. Long; on the worker.
+  virtual Status Compact() = 0;
+
+  virtual Status VerifyChecksums() = 0;
+  // Every counter that has a checkpoint or events, in key order, with its checkpoint (null if none) and its events in
+  // ascending position: what `quipu check` recounts.
+  virtual Status VisitAll(const std::function<Status(const CounterRef&, const Checkpoint*, const std::vector<SettledEvent>&)>& visit) = 0;
+  // Every token row: print, commit slice start, position.
+  virtual Status VisitTokens(const std::function<Status(const TokenPrint&, Position)>& visit) = 0;
+
+  virtual uint64_t DiskBytes() const = 0;
+  virtual ~SettledStore() = default;
+};
+
+}  // namespace quipu::store

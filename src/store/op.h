@@ -1,0 +1,86 @@
+// One request to the store about one counter, and its answer, in one reusable struct. Front ends fill the input half,
+// the store fills the output half; nothing here owns memory.
+//
+// Units     Times in microseconds since 1970 UTC unless the name says ms. kNoTime = not given.
+// Memory    name and token point into the caller's buffers until the batch is decided; a store copies what it keeps.
+#pragma once
+#include <cstdint>
+#include <limits>
+#include <string_view>
+
+#include "base/status.h"
+#include "model/ids.h"
+
+namespace quipu::store {
+
+enum class OpKind : uint8_t {
+  kAdd,           // value += delta, within bounds
+  kGet,           // read
+  kClear,         // value = 0; the counter stays (or goes, with `remove`)
+  kSet,           // value = delta: a clear and an add in one commit
+  kDelete,        // the counter ceases to exist
+  kExpire,        // only the expiry changes
+  kTokenOutcome,  // what became of `token` on this counter; kNotFound if never seen inside the horizon
+  kCheckVersion,  // kConditionNotMet unless the counter's version equals expected_version (WATCH)
+};
+
+// What must hold of the counter for a mutation to happen; otherwise Outcome::kRefused and nothing changes.
+enum class Condition : uint8_t { kNone, kIfMissing, kIfExists };
+
+// What a mutation does to the counter's expiry.
+enum class ExpireRule : uint8_t {
+  kKeep,          // as it is
+  kClear,         // no expiry any more
+  kSet,           // expire_at_ms
+  kSetIfNone,     // expire_at_ms, only where there is none (EXPIRE NX, INCREX ENX)
+  kSetIfAny,      // expire_at_ms, only where there is one (EXPIRE XX)
+  kSetIfLater,    // EXPIRE GT: no expiry counts as infinitely late
+  kSetIfEarlier,  // EXPIRE LT
+};
+
+enum class Outcome : uint8_t {  // on disk with tokens; never renumber
+  kApplied = 0,
+  kSaturated = 1,  // another amount than asked was applied
+  kRefused = 2,    // a bound or condition forbade it; applied is 0, value is the current one
+};
+
+struct Op {
+  // ---- in
+  OpKind kind = OpKind::kGet;
+  Condition condition = Condition::kNone;
+  ExpireRule expire_rule = ExpireRule::kKeep;
+  bool saturate = false;   // kAdd: clamp to the bound (or to 64 bits) instead of refusing
+  bool bounded = false;    // kAdd: floor and ceiling apply and leaving 64 bits is a refusal, not kOverflow
+  bool remove = false;     // kClear: also delete
+  NamespaceId ns = kDefaultNamespace;
+  uint64_t hash = 0;       // HashCounter(ns, name)
+  std::string_view name;   // valid (IsCounterName)
+  std::string_view token;  // valid (CheckToken) or empty: none
+  int64_t delta = 0;
+  int64_t floor = std::numeric_limits<int64_t>::min();
+  int64_t ceiling = std::numeric_limits<int64_t>::max();
+  int64_t expire_at_ms = 0;        // unix ms, > 0
+  Micros token_time_us = kNoTime;  // generation_time; a time inside the token wins over it
+  Micros event_time_us = kNoTime;  // else the token's time, else the server's
+  uint64_t expected_version = 0;   // kCheckVersion
+
+  // ---- out
+  Code code = Code::kOk;  // kOk: the fields below hold. Errors change nothing; see EventStore::Submit for the list
+  Outcome outcome = Outcome::kApplied;
+  OpKind original_kind = OpKind::kGet;  // kTokenOutcome: what the token did
+  bool replayed = false;    // the token had been seen: every field repeats the first result
+  bool existed = false;     // the counter existed before the op
+  bool exists = false;      // and after it
+  bool is_protected = false;  // a token was given and is kept
+  int64_t value = 0;        // after the op; 0 if the counter does not exist
+  int64_t old_value = 0;    // before it
+  int64_t applied = 0;      // kAdd: what was added in fact
+  int64_t expiry_ms = 0;    // after the op; 0 = none
+  Position position = 0;    // of the mutation; reads: of the counter's last event
+  uint64_t version = 0;     // changes whenever value, existence or expiry change; for kCheckVersion
+  Micros event_us = kNoTime;       // event time of the mutation as stored
+  Micros last_write_us = kNoTime;  // of the counter; kNoTime = never written
+  Micros token_expires_us = kNoTime;  // kTokenOutcome
+};
+
+}  // namespace quipu::store
