@@ -1,0 +1,86 @@
+# The verbs of daily work; `make` lists them. CI (.ci/run) calls the same ones.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+JOBS    ?= $(shell nproc)
+CTEST   := ctest --output-on-failure -j $(JOBS)
+T       ?=
+F       ?= resp
+SEED    ?=
+SEEDS   ?= 100
+# SECONDS is also a variable of bash; only the one from the command line counts.
+FUZZ_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),30)
+
+help: ## list the verbs
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+packages-build: ; @tools/install-packages build
+packages-test:  ; @tools/install-packages build test
+packages-fuzz:  ; @tools/install-packages build test fuzz
+packages-lint:  ; @tools/install-packages build test lint
+
+build: packages-build ## the release binary, build/release/quipu
+	@cmake --preset release $(QUIET)
+	@cmake --build --preset release --target quipu
+
+run: build ## install what is missing, build, serve with defaults on 127.0.0.1:7379
+	@exec build/release/quipu serve
+
+test: packages-test ## install what is missing, build, every test
+	@cmake --preset dev $(QUIET)
+	@cmake --build --preset dev
+	@$(CTEST) --test-dir build/dev -LE 'campaign|slow'
+
+dev: packages-test ## configure, build, unit tests: the edit loop
+	@cmake --preset dev $(QUIET)
+	@cmake --build --preset dev
+	@$(CTEST) --test-dir build/dev -L unit
+
+t: packages-test ## one module's tests: make t T=rt
+	@test -n "$(T)" || { echo "say which: make t T=rt" >&2; exit 2; }
+	@cmake --preset dev $(QUIET)
+	@cmake --build --preset dev --target tests_$(subst /,_,$(T))
+	@$(CTEST) --test-dir build/dev -L '^module:$(subst /,_,$(T))$$' --no-tests=error
+
+asan: packages-test ## unit and contract tests under address, leak and undefined-behaviour sanitizers
+	@cmake --preset asan $(QUIET)
+	@cmake --build --preset asan --target tests
+	@$(CTEST) --test-dir build/asan -L 'unit|contract' -LE 'campaign|slow'
+
+tsan: packages-test ## unit and contract tests under the thread sanitizer
+	@cmake --preset tsan $(QUIET)
+	@cmake --build --preset tsan --target tests
+	@$(CTEST) --test-dir build/tsan -L 'unit|contract' -LE 'campaign|slow'
+
+sim: packages-test ## the simulator: make sim SEED=n replays one seed, make sim SEEDS=1000 runs many
+	@tools/run-sim $(if $(SEED),--seed=$(SEED),--seeds=$(SEEDS))
+
+fuzz: packages-fuzz ## one fuzz target for a while: make fuzz F=resp SECONDS=30
+	@tools/run-fuzz "$(F)" "$(FUZZ_SECONDS)"
+
+bench: packages-test ## Quipu and Debian's redis-server in turn, one table
+	@bench/run.py
+
+bench-smoke: packages-test ## the same, tiny: proves that it runs
+	@bench/run.py --smoke
+
+e2e: packages-test ## clients, Redis's own suite, differential and kill tests against the release binary
+	@cmake --preset release $(QUIET)
+	@cmake --build --preset release --target quipu quipu_e2e_tools
+	@$(CTEST) --test-dir build/release -L 'e2e|integration' -LE 'campaign|slow' -j 1
+
+fmt: packages-lint ## format C++ in place
+	@git ls-files -z '*.cc' '*.h' | xargs -0 clang-format-19 -i
+
+tidy: packages-lint ## clang-tidy over src: make tidy T=rt for one folder
+	@cmake --preset dev $(QUIET)
+	@tools/run-tidy $(T)
+
+lint: packages-test ## layers, banned calls, forms; format is checked where clang-format is installed
+	@tools/lint
+
+.PHONY: help packages-build packages-test packages-fuzz packages-lint build run test dev t asan tsan sim fuzz bench \
+        bench-smoke e2e fmt tidy lint
+QUIET = --log-level=WARNING
