@@ -71,6 +71,12 @@ class TurnHook {
   virtual ~TurnHook() = default;
 };
 
+// The journal's next segment must not wait behind a settle that takes seconds: hence two threads, each started on first use.
+enum class Worker : uint8_t {
+  kFiles,   // short: laying out and recycling files
+  kSettle,  // long: settling, compaction, scans; runs at low priority
+};
+
 class Loop {
  public:
   // The clocks as read once this turn.
@@ -83,9 +89,9 @@ class Loop {
 
   // Runs fn on the loop in a later step of this or the next turn. From any thread; wakes the loop. FIFO per caller.
   virtual void Post(std::function<void()> fn) = 0;
-  // Runs `job` on the loop's worker thread (one per loop, jobs in order) and then `done` on the loop. For blocking work:
-  // settling, compaction, long scans.
-  virtual void RunOnWorker(std::function<void()> job, std::function<void()> done) = 0;
+  // Runs `job` on one of the loop's worker threads (each one's jobs in order) and then `done` on the loop. For blocking
+  // work only.
+  virtual void RunOnWorker(Worker worker, std::function<void()> job, std::function<void()> done) = 0;
 
   virtual void AddTurnHook(TurnHook* hook) = 0;
   virtual void RemoveTurnHook(TurnHook* hook) = 0;
