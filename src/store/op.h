@@ -36,6 +36,7 @@ enum class ExpireRule : uint8_t {
   kSetIfAny,      // expire_at_ms, only where there is one (EXPIRE XX)
   kSetIfLater,    // EXPIRE GT: no expiry counts as infinitely late
   kSetIfEarlier,  // EXPIRE LT
+  kSetIfAnyEarlier,  // EXPIRE XX LT: only where there is one, and it is later
 };
 
 enum class Outcome : uint8_t {  // on disk with tokens; never renumber
