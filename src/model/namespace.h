@@ -38,10 +38,16 @@ struct Namespace {
   NamespaceSettings settings;
 };
 
+// kOk, or kInvalidArgument that names the first key out of its range and the range.
+Status CheckNamespaceSettings(const NamespaceSettings& settings);
+
 // Settings as a JSON object with the published key names ("durability", "token_horizon": "24h", ...), and back: unknown
-// keys, wrong types and values out of range are kInvalidArgument and name the key. Absent keys keep `base`'s value.
-std::string NamespaceToJson(const Namespace& ns);
+// keys (with the nearest known one), keys given twice, wrong types and values out of range are kInvalidArgument and name
+// the key. Absent keys keep `base`'s value.
+std::string NamespaceSettingsToJson(const NamespaceSettings& settings);
 Result<NamespaceSettings> NamespaceSettingsFromJson(std::string_view json, const NamespaceSettings& base);
+// {"name":...,"version":...,"settings":{...}}, for people.
+std::string NamespaceToJson(const Namespace& ns);
 
 // "250ms", "30s", "5m", "24h", "30d", "100us" to microseconds and back (the shortest exact form).
 Result<int64_t> ParseDurationMicros(std::string_view text);
