@@ -1,4 +1,4 @@
-# Every third-party library, found from Debian's packages. What is missing is reported in one message, as the line to type.
+# Every third-party library, found from Debian's packages. What is missing is reported in one message: a line to type.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 

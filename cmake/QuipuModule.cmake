@@ -1,10 +1,10 @@
-# quipu_module(NAME DEPENDS ... LIBRARIES ... TEST_DEPENDS ...): the folder's *.cc become library quipu_NAME; every
-# x_test.cc and x_prop_test.cc one test each, named NAME_x_test; x_bench.cc a benchmark; x_fuzz.cc a libFuzzer target.
+# quipu_module(NAME DEPENDS ... LIBRARIES ... TEST_DEPENDS ...): the folder's *.cc become library quipu_NAME; each
+# x_test.cc and x_prop_test.cc one test each, named NAME_x_test; x_bench.cc a benchmark; x_fuzz.cc a fuzz target.
 # Folders link only to the folders below them (tools/lint reads the includes and says so too).
 #
 # Targets: tests_NAME builds one module's tests, `tests` all of them, `fuzzers` the fuzz targets.
 # Labels of ctest: module:NAME, and by kind: unit, bench, contract, integration, e2e; campaign and slow stay out of
-# `make test`. One binary per test file: a link takes 30 ms with mold, a crash loses one file, and files run in parallel.
+# `make test`. One binary per test file: a link takes 30 ms with mold, a crash loses one file, files run in parallel.
 
 # Two precompiled headers per configuration, built once and reused by every target: one for the code, one for tests.
 # A target that reuses one must be compiled with the same flags; -Winvalid-pch with -Werror says when it is not.
@@ -12,8 +12,9 @@ file(WRITE "${CMAKE_BINARY_DIR}/pch/pch.cc" "")
 function(quipu_pch name)
   add_library(${name} OBJECT "${CMAKE_BINARY_DIR}/pch/pch.cc")
   target_link_libraries(${name} PRIVATE quipu::format)
-  target_precompile_headers(${name} PRIVATE <algorithm> <array> <cstdint> <cstring> <functional> <map> <memory> <optional>
-                            <span> <string> <string_view> <unordered_map> <utility> <vector> <fmt/core.h> ${ARGN})
+  target_precompile_headers(${name} PRIVATE <algorithm> <array> <cstdint> <cstring> <functional> <map> <memory>
+                            <optional> <span> <string> <string_view> <unordered_map> <utility> <vector> <fmt/core.h>
+                            ${ARGN})
 endfunction()
 quipu_pch(quipu_pch_code)
 if(QUIPU_TESTS)
@@ -31,7 +32,8 @@ function(quipu_test name)
     return()
   endif()
   add_executable(${name} ${T_SOURCES})
-  target_link_libraries(${name} PRIVATE ${T_LIBRARIES} quipu::format GTest::gmock GTest::gtest_main rapidcheck rapidcheck_gtest)
+  target_link_libraries(${name} PRIVATE ${T_LIBRARIES} quipu::format GTest::gmock GTest::gtest_main rapidcheck
+                        rapidcheck_gtest)
   target_precompile_headers(${name} REUSE_FROM quipu_pch_tests)
   target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/src" "${CMAKE_SOURCE_DIR}")
   add_dependencies(tests ${name})
@@ -80,7 +82,8 @@ function(quipu_module name)
   add_custom_target(tests_${name})
   foreach(f IN LISTS tests)
     get_filename_component(stem "${f}" NAME_WE)
-    quipu_test(${name}_${stem} SOURCES "${f}" LIBRARIES ${self} ${M_TEST_DEPENDS} ${M_LIBRARIES} MODULE ${name} LABELS unit)
+    quipu_test(${name}_${stem} SOURCES "${f}" LIBRARIES ${self} ${M_TEST_DEPENDS} ${M_LIBRARIES} MODULE ${name}
+               LABELS unit)
   endforeach()
   if(QUIPU_TESTS)
     foreach(f IN LISTS benches)

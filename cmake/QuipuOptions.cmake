@@ -11,8 +11,8 @@ set(QUIPU_TESTS ON CACHE STRING "Build tests and benchmarks: ON, OFF, or AUTO (w
 # Precompiled headers defeat ccache unless it may look past __TIME__ and past macros that only the header saw.
 find_program(QUIPU_CCACHE ccache)
 if(QUIPU_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER "${CMAKE_COMMAND}" -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
-      "${QUIPU_CCACHE}")
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${CMAKE_COMMAND}" -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime "${QUIPU_CCACHE}")
 endif()
 find_program(QUIPU_MOLD mold)
 if(QUIPU_MOLD)
@@ -26,8 +26,8 @@ add_compile_options(-Wall -Wextra -Wshadow -Wformat=2 -Wimplicit-fallthrough -Wc
 add_link_options(-pie)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports these falsely at -O2; clang judges them.
-  add_compile_options(-Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds -Wno-error=conversion
-                      -Wno-missing-field-initializers -fpch-preprocess)
+  add_compile_options(-Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds
+                      -Wno-error=conversion -Wno-missing-field-initializers -fpch-preprocess)
 else()
   add_compile_options(-Wno-missing-field-initializers -Wno-missing-designated-field-initializers -Wno-sign-conversion)
 endif()
