@@ -6,6 +6,7 @@
 // Lifetime  Handlers, timers and hooks belong to the caller and must be cancelled or outlive the loop's run.
 // Errors    None on the loop itself: a loop that cannot wait is a broken invariant and stops the process.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -22,6 +23,7 @@ struct Timer {
   std::function<void()> on_fire;
   int64_t due_mono_us = 0;  // for the loop
   bool armed = false;       // for the loop
+  size_t heap_slot = 0;     // for the loop
 };
 
 // One connected stream. Owned by the handler; closing is destruction.
