@@ -1,0 +1,198 @@
+#include "rt/host.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+#include <thread>
+
+#include "base/assert.h"
+#include "rt/posix_error.h"
+
+namespace quipu::rt {
+namespace {
+
+std::string ErrnoText(int error) { return std::generic_category().message(error); }
+
+// The number in a one-line file; 0 if there is none.
+uint64_t NumberInFile(const char* path) {
+  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  char text[32] = {};
+  const ssize_t n = ::read(fd, text, sizeof text - 1);
+  ::close(fd);
+  return n > 0 ? std::strtoull(text, nullptr, 10) : 0;
+}
+
+int DescriptorOf(StandardStream stream) {
+  switch (stream) {
+    case StandardStream::kIn:
+      return STDIN_FILENO;
+    case StandardStream::kOut:
+      return STDOUT_FILENO;
+    case StandardStream::kError:
+      return STDERR_FILENO;
+  }
+  return STDERR_FILENO;
+}
+
+}  // namespace
+
+void PauseMicros(int64_t us) {
+  timespec left{.tv_sec = us / 1'000'000, .tv_nsec = us % 1'000'000 * 1000};
+  while (us > 0 && ::nanosleep(&left, &left) != 0 && errno == EINTR) {
+  }
+}
+
+bool IsTerminal(StandardStream stream) { return ::isatty(DescriptorOf(stream)) == 1; }
+
+int TerminalColumns() {
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+  return size.ws_col;
+}
+
+uint64_t MemoryBytes() {
+  const long pages = ::sysconf(_SC_PHYS_PAGES);
+  const long page = ::sysconf(_SC_PAGESIZE);
+  uint64_t bytes = pages > 0 && page > 0 ? static_cast<uint64_t>(pages) * static_cast<uint64_t>(page) : 0;
+  for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    const uint64_t limit = NumberInFile(path);
+    if (limit > 0 && (bytes == 0 || limit < bytes)) bytes = limit;
+  }
+  return bytes;
+}
+
+unsigned CpuCount() { return std::max(1u, std::thread::hardware_concurrency()); }
+
+Result<std::string> MakeTemporaryDir(std::string_view prefix) {
+  std::error_code error;
+  std::string path = (std::filesystem::temp_directory_path(error) / fmt::format("{}-XXXXXX", prefix)).string();
+  if (error) return Status(Code::kUnavailable, fmt::format("temporary directory: {}", error.message()));
+  if (::mkdtemp(path.data()) == nullptr) return PosixError("mkdtemp", path, errno);
+  return path;
+}
+
+Status RemoveTree(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error) return Status(Code::kUnavailable, fmt::format("remove {}: {}", path, error.message()));
+  return OkStatus();
+}
+
+void NotifyServiceManager(std::string_view state) {
+  const char* path = std::getenv("NOTIFY_SOCKET");
+  sockaddr_un where{};
+  if (path == nullptr || (path[0] != '/' && path[0] != '@') || std::strlen(path) >= sizeof where.sun_path) return;
+  where.sun_family = AF_UNIX;
+  std::memcpy(where.sun_path, path, std::strlen(path));
+  if (path[0] == '@') where.sun_path[0] = '\0';
+  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return;
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
+  // The manager may be gone; a server goes on without it.
+  [[maybe_unused]] const ssize_t n =
+      ::sendto(fd, state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&where), size);
+  ::close(fd);
+}
+
+Result<std::unique_ptr<ByteInput>> ByteInput::Open(const std::string& path) {
+  const int fd = path == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return PosixError("open", path, errno);
+  struct stat info{};
+  if (::fstat(fd, &info) != 0 || S_ISDIR(info.st_mode)) {
+    const int error = S_ISDIR(info.st_mode) ? EISDIR : errno;
+    ::close(fd);
+    return PosixError("open", path, error);
+  }
+  const bool regular = S_ISREG(info.st_mode) && path != "-";
+  if (regular) ::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+  const uint64_t size = regular ? static_cast<uint64_t>(info.st_size) : 0;
+  return std::unique_ptr<ByteInput>(new ByteInput(fd, path, size, regular));
+}
+
+Result<size_t> ByteInput::Read(std::span<char> into) {
+  for (;;) {
+    const ssize_t n = ::read(fd_, into.data(), into.size());
+    if (n >= 0) return static_cast<size_t>(n);
+    if (errno != EINTR) return PosixError("read", path_, errno);
+  }
+}
+
+ByteInput::~ByteInput() { ::close(fd_); }
+
+Result<std::unique_ptr<ByteOutput>> ByteOutput::Append(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (fd < 0) return PosixError("open", path, errno);
+  return std::unique_ptr<ByteOutput>(new ByteOutput(fd, path));
+}
+
+Status ByteOutput::Write(std::string_view data) {
+  while (!data.empty()) {
+    const ssize_t n = ::write(fd_, data.data(), data.size());
+    if (n >= 0)
+      data.remove_prefix(static_cast<size_t>(n));
+    else if (errno != EINTR)
+      return PosixError("write", path_, errno);
+  }
+  return OkStatus();
+}
+
+ByteOutput::~ByteOutput() { ::close(fd_); }
+
+StopSignals::StopSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  QUIPU_ASSERT(::pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0, "pthread_sigmask");
+  signal_fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  wake_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  QUIPU_ASSERT(signal_fd_ >= 0 && wake_fd_ >= 0, "signalfd, eventfd: {}", ErrnoText(errno));
+}
+
+StopSignals::~StopSignals() {
+  ::close(signal_fd_);
+  ::close(wake_fd_);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+StopSignals::Event StopSignals::Wait(int64_t timeout_ms) {
+  pollfd p[2] = {{.fd = signal_fd_, .events = POLLIN, .revents = 0}, {.fd = wake_fd_, .events = POLLIN, .revents = 0}};
+  int n;
+  do {
+    n = ::poll(p, 2, static_cast<int>(timeout_ms));
+  } while (n < 0 && errno == EINTR);
+  if (n <= 0) return Event::kTimeout;
+  if (p[0].revents != 0) {
+    signalfd_siginfo info{};
+    if (::read(signal_fd_, &info, sizeof info) > 0) return Event::kSignal;
+  }
+  uint64_t count = 0;
+  return ::read(wake_fd_, &count, sizeof count) > 0 ? Event::kWoken : Event::kTimeout;
+}
+
+void StopSignals::Wake() {
+  const uint64_t one = 1;
+  QUIPU_ASSERT(::write(wake_fd_, &one, sizeof one) == static_cast<ssize_t>(sizeof one), "eventfd: {}",
+               ErrnoText(errno));
+}
+
+}  // namespace quipu::rt

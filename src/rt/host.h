@@ -1,0 +1,90 @@
+// What a program that people start needs from its host: time while it waits, terminals, signals, memory, byte streams
+// from files and pipes. The server's request path uses Loop and Disk instead.
+//
+// Threads   Free functions from any thread; objects have one owner.
+// Errors    kNotFound, kUnavailable (messages name path and errno).
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+
+namespace quipu::rt {
+
+// Blocks this thread. Does nothing if us <= 0.
+void PauseMicros(int64_t us);
+
+enum class StandardStream : uint8_t { kIn, kOut, kError };
+bool IsTerminal(StandardStream stream);
+// Columns of the terminal on standard error; 80 if it is none.
+int TerminalColumns();
+
+// Usable memory: the smaller of the machine's and the control group's limit. 0 if unknown.
+uint64_t MemoryBytes();
+unsigned CpuCount();
+// A new empty directory under the system's place for temporary files.
+Result<std::string> MakeTemporaryDir(std::string_view prefix);
+// Removes a directory and all that is in it.
+Status RemoveTree(const std::string& path);
+
+// Tells the service manager (sd_notify's protocol) if there is one: "READY=1", "STOPPING=1", "STATUS=...".
+void NotifyServiceManager(std::string_view state);
+
+// Bytes in order, from a file or, for "-", from standard input.
+class ByteInput {
+ public:
+  static Result<std::unique_ptr<ByteInput>> Open(const std::string& path);
+  // 0 at the end.
+  Result<size_t> Read(std::span<char> into);
+  // Bytes of the file as it is now; 0 for a pipe.
+  uint64_t size() const { return size_; }
+  bool can_reopen() const { return regular_; }
+  ~ByteInput();
+  ByteInput(const ByteInput&) = delete;
+  ByteInput& operator=(const ByteInput&) = delete;
+
+ private:
+  ByteInput(int fd, std::string path, uint64_t size, bool regular)
+      : fd_(fd), path_(std::move(path)), size_(size), regular_(regular) {}
+  int fd_;
+  std::string path_;
+  uint64_t size_;
+  bool regular_;
+};
+
+// Appends to a file, created if missing.
+class ByteOutput {
+ public:
+  static Result<std::unique_ptr<ByteOutput>> Append(const std::string& path);
+  Status Write(std::string_view data);
+  ~ByteOutput();
+  ByteOutput(const ByteOutput&) = delete;
+  ByteOutput& operator=(const ByteOutput&) = delete;
+
+ private:
+  ByteOutput(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
+  int fd_;
+  std::string path_;
+};
+
+// Turns SIGTERM and SIGINT into a return value. Make one before any thread starts: the signals are blocked from then on
+// in this thread and those it starts, until the object goes.
+class StopSignals {
+ public:
+  StopSignals();
+  ~StopSignals();
+  enum class Event : uint8_t { kSignal, kWoken, kTimeout };
+  // timeout_ms < 0 waits for ever.
+  Event Wait(int64_t timeout_ms);
+  // Makes Wait return kWoken. From any thread.
+  void Wake();
+
+ private:
+  int signal_fd_;
+  int wake_fd_;
+};
+
+}  // namespace quipu::rt
