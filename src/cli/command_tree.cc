@@ -1,0 +1,128 @@
+// The tree of commands: names, options, help. The only file that includes CLI11.
+#include "cli/command_tree.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+
+#include "cli/commands.h"
+#include "cli/exit_code.h"
+
+namespace quipu::cli {
+namespace {
+
+// The options of all commands, and the one that was chosen.
+struct Tree {
+  CommonOptions common;
+  AddOptions add;
+  GetOptions get;
+  ClearOptions clear;
+  TokenOptions token;
+  ListOptions list;
+  TopOptions top;
+  VersionOptions version;
+  std::function<int()> run;
+};
+
+constexpr const char* kTopHelp =
+    "Durable, retry-safe counters.\n\n"
+    "Example:\n"
+    "  quipu serve --dev                         # a throw-away server\n"
+    "  quipu add hello                           # prints 1\n"
+    "  quipu import --format clf --key 'path:{path}' access.log";
+
+void AddCommon(CLI::App* app, CommonOptions* common) {
+  app->add_option("--address", common->address, "Server, HOST:PORT or unix:PATH")
+      ->envname("QUIPU_ADDRESS")
+      ->capture_default_str()
+      ->group("Common options");
+  app->add_option("-n,--namespace", common->ns, "Namespace (default: the connection's own)")->group("Common options");
+  app->add_option("--timeout", common->timeout, "For the whole command, retries included: 250ms, 30s, 5m")
+      ->capture_default_str()
+      ->group("Common options");
+  app->add_option("--output", common->output, "table, json or csv")->capture_default_str()->group("Common options");
+  app->add_flag("--json", common->json, "Same as --output json")->group("Common options");
+  app->add_option("--user", common->user, "User name for AUTH")->envname("QUIPU_USER")->group("Common options");
+  app->add_option("--password-file", common->password_file, "File whose first line is the password")
+      ->envname("QUIPU_PASSWORD_FILE")
+      ->group("Common options");
+}
+
+CLI::App* AddCommand(CLI::App* app, const char* name, const char* what, const char* example) {
+  CLI::App* command = app->add_subcommand(name, fmt::format("{}\n\nExample:\n  {}", what, example));
+  command->fallthrough();
+  return command;
+}
+
+void AddCounterCommands(CLI::App* app, Tree* t) {
+  CLI::App* add = AddCommand(app, "add", "Add to a counter and print its value", "quipu add page:/home 5");
+  add->add_option("NAME", t->add.name, "Counter")->required();
+  add->add_option("DELTA", t->add.delta, "Signed 64-bit integer")->capture_default_str();
+  add->add_option("--token", t->add.token, "Idempotency token (default: a new UUIDv7)");
+  add->callback([t] { t->run = [t] { return RunAdd(t->common, t->add); }; });
+
+  CLI::App* get =
+      AddCommand(app, "get", "Print the value of counters; one that was never written reads 0", "quipu get page:/home");
+  get->add_option("NAME", t->get.names, "Counters")->required();
+  get->callback([t] { t->run = [t] { return RunGet(t->common, t->get); }; });
+
+  CLI::App* clear = AddCommand(app, "clear", "Set a counter to 0", "quipu clear page:/home --yes");
+  clear->add_option("NAME", t->clear.name, "Counter")->required();
+  clear->add_flag("--delete", t->clear.remove, "Remove the counter altogether");
+  clear->add_flag("--yes", t->clear.yes, "Do not ask");
+  clear->add_option("--token", t->clear.token, "Idempotency token (default: a new UUIDv7)");
+  clear->callback([t] { t->run = [t] { return RunClear(t->common, t->clear); }; });
+
+  CLI::App* token = AddCommand(app, "token", "Show what became of a token on a counter",
+                               "quipu token page:/home 0190163d-8694-739b-aea5-966c26f8ad91");
+  token->add_option("NAME", t->token.name, "Counter")->required();
+  token->add_option("TOKEN", t->token.token, "Token")->required();
+  token->callback([t] { t->run = [t] { return RunToken(t->common, t->token); }; });
+}
+
+void AddListCommands(CLI::App* app, Tree* t) {
+  CLI::App* list = AddCommand(app, "list", "List counters by name", "quipu list page:");
+  list->add_option("PREFIX", t->list.prefix, "Only names that begin so");
+  list->add_option("--limit", t->list.limit, "At most this many")->capture_default_str();
+  list->callback([t] { t->run = [t] { return RunList(t->common, t->list); }; });
+
+  CLI::App* top = AddCommand(app, "top", "List the counters with the largest values", "quipu top 20 --prefix page:");
+  top->add_option("N", t->top.count, "How many")->capture_default_str();
+  top->add_option("--prefix", t->top.prefix, "Only names that begin so");
+  top->add_flag("--ascending", t->top.ascending, "The smallest values instead");
+  top->callback([t] { t->run = [t] { return RunTop(t->common, t->top); }; });
+}
+
+void AddOtherCommands(CLI::App* app, Tree* t) {
+  CLI::App* version = AddCommand(app, "version", "Print the version", "quipu version --features");
+  version->add_flag("--features", t->version.features, "Also how it was built and what it can do");
+  version->callback([t] { t->run = [t] { return RunVersion(t->common, t->version); }; });
+}
+
+}  // namespace
+
+int RunCommandLine(int argc, const char* const* argv) {
+  Tree tree;
+  CLI::App app(kTopHelp, "quipu");
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  AddCommon(&app, &tree.common);
+  AddCounterCommands(&app, &tree);
+  AddListCommands(&app, &tree);
+  AddOtherCommands(&app, &tree);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    Say(fmt::format("quipu: {}", e.what()));
+    Say("quipu: `quipu --help` and `quipu COMMAND --help` show the usage");
+    return kExitUsage;
+  }
+  const int code = tree.run();
+  if (std::fflush(stdout) != 0 && code == kExitDone)
+    return FailUsage("standard output: the result could not be written");
+  return code;
+}
+
+}  // namespace quipu::cli

@@ -1,0 +1,55 @@
+// The commands. Each takes its own options (filled by the command tree), does its work, and returns an exit code.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cli/session.h"
+
+namespace quipu::cli {
+
+struct AddOptions {
+  std::string name;
+  std::string delta = "1";
+  std::string token;
+};
+int RunAdd(const CommonOptions& common, const AddOptions& options);
+
+struct GetOptions {
+  std::vector<std::string> names;
+};
+int RunGet(const CommonOptions& common, const GetOptions& options);
+
+struct ClearOptions {
+  std::string name;
+  std::string token;
+  bool remove = false;
+  bool yes = false;
+};
+int RunClear(const CommonOptions& common, const ClearOptions& options);
+
+struct TokenOptions {
+  std::string name;
+  std::string token;
+};
+int RunToken(const CommonOptions& common, const TokenOptions& options);
+
+struct ListOptions {
+  std::string prefix;
+  int64_t limit = 100;
+};
+int RunList(const CommonOptions& common, const ListOptions& options);
+
+struct TopOptions {
+  int64_t count = 10;
+  std::string prefix;
+  bool ascending = false;
+};
+int RunTop(const CommonOptions& common, const TopOptions& options);
+
+struct VersionOptions {
+  bool features = false;
+};
+int RunVersion(const CommonOptions& common, const VersionOptions& options);
+
+}  // namespace quipu::cli

@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""The command line against a server made of canned replies: output, exit codes, one token over all tries."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from fake_resp import Drop, FakeServer, closed_port
+
+QUIPU = os.environ.get("QUIPU_TEST_BINARY", "build/dev/quipu")
+
+
+def quipu(*arguments, address=None, env=None, stdin=subprocess.DEVNULL):
+    command = [QUIPU, *arguments] + (["--address", address] if address else [])
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=stdin,
+                          env={**os.environ, **(env or {})})
+
+
+class Add(unittest.TestCase):
+    def test_prints_a_bare_number_and_sends_a_uuid_v7(self):
+        with FakeServer(lambda a: [41, "APPLIED"]) as server:
+            r = quipu("add", "hits", "5", address=server.address)
+        self.assertEqual((r.returncode, r.stdout, r.stderr), (0, "41\n", ""))
+        name, key, delta, word, token = server.commands[0]
+        self.assertEqual((name, key, delta, word), (b"QUIPU.ADD", b"hits", b"5", b"TOKEN"))
+        self.assertRegex(token.decode(), r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+
+    def test_takes_a_negative_delta(self):
+        with FakeServer(lambda a: [-5, "APPLIED"]) as server:
+            r = quipu("add", "hits", "-5", address=server.address)
+        self.assertEqual((r.returncode, r.stdout), (0, "-5\n"))
+        self.assertEqual(server.commands[0][2], b"-5")
+
+    def test_a_lost_answer_is_retried_with_the_same_token(self):
+        calls = []
+
+        def answer(a):
+            calls.append(a)
+            if len(calls) < 3:
+                raise Drop()
+            return [1, "REPLAYED"]
+
+        with FakeServer(answer) as server:
+            r = quipu("add", "hits", address=server.address)
+        self.assertEqual((r.returncode, r.stdout), (0, "1\n"))
+        self.assertEqual(len({tuple(c) for c in calls}), 1)
+        self.assertEqual(len(calls), 3)
+
+    def test_an_outcome_that_stays_unknown_is_exit_6_and_names_the_token(self):
+        def answer(a):
+            raise Drop()
+
+        with FakeServer(answer) as server:
+            r = quipu("add", "hits", "--token", "order-77", "--timeout", "300ms", address=server.address)
+        self.assertEqual((r.returncode, r.stdout), (6, ""))
+        self.assertIn("quipu add hits 1 --token order-77", r.stderr)
+
+    def test_nobody_listening_is_exit_5(self):
+        r = quipu("add", "hits", "--timeout", "100ms", address=closed_port())
+        self.assertEqual((r.returncode, r.stdout), (5, ""))
+
+    def test_error_replies_become_the_exit_codes(self):
+        for text, code in [("TOKENCONFLICT other content", 4), ("NOPERM no", 77),
+                           ("NOAUTH Authentication required.", 77), ("OOM disk", 5),
+                           ("READONLY fenced", 5), ("ERR no such namespace", 3),
+                           ("ERR invalid counter name: x", 2), ("ERR increment or decrement would overflow", 4),
+                           ("DATALOSS range", 65), ("ERR unknown command 'QUIPU.ADD', with args beginning with: ", 1)]:
+            with self.subTest(text=text), FakeServer(lambda a, t=text: Exception(t)) as server:
+                self.assertEqual(quipu("add", "hits", address=server.address).returncode, code)
+
+    def test_a_refusal_is_exit_4_and_still_prints_the_value(self):
+        with FakeServer(lambda a: [10, "REFUSED"]) as server:
+            r = quipu("add", "hits", address=server.address)
+        self.assertEqual((r.returncode, r.stdout), (4, "10\n"))
+
+    def test_bad_deltas_are_refused_before_anything_is_sent(self):
+        for delta in ["1.5", "x", "9223372036854775808", ""]:
+            with self.subTest(delta=delta):
+                r = quipu("add", "hits", delta, address=closed_port())
+                self.assertEqual(r.returncode, 2, r.stderr)
+
+    def test_json_has_the_value_as_a_string(self):
+        with FakeServer(lambda a: [9007199254740993, "APPLIED"]) as server:
+            r = quipu("add", "hits", "--json", "--token", "t", address=server.address)
+        self.assertEqual(json.loads(r.stdout),
+                         {"counter": "hits", "value": "9007199254740993", "status": "APPLIED", "token": "t"})
+
+    def test_namespace_and_password_are_sent_first(self):
+        with FakeServer(lambda a: [1, "APPLIED"] if a[0] == b"QUIPU.ADD" else "OK") as server, \
+                tempfile.NamedTemporaryFile("w") as secret:
+            secret.write("hush\nnot this\n")
+            secret.flush()
+            r = quipu("-n", "shop", "add", "hits", "--password-file", secret.name, address=server.address)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertEqual(server.commands[:2], [[b"AUTH", b"hush"], [b"QUIPU.NS", b"shop"]])
+
+
+GET = [b"count", b"7", b"as_of", 1700000000000, b"lag_ms", 0, b"exact", 1,
+       b"last_write_time", None, b"durability", b"sync"]
+
+
+class Read(unittest.TestCase):
+    def test_get_prints_bare_numbers(self):
+        with FakeServer(lambda a: GET) as server:
+            r = quipu("get", "a", "b", address=server.address)
+            one = quipu("get", "a", "--json", address=server.address)
+        self.assertEqual((r.returncode, r.stdout), (0, "7\n7\n"))
+        self.assertEqual(json.loads(one.stdout), {"counter": "a", "count": "7", "as_of": "1700000000000", "lag_ms": 0,
+                                                  "last_write_time": None, "durability": "sync"})
+
+    def test_list_shows_the_first_names_in_order(self):
+        def answer(a):
+            if a[0] == b"SCAN":
+                pages = {b"0": [b"7", [b"b", b"d"]], b"7": [b"0", [b"a", b"c"]]}
+                return pages[a[1]]
+            return [str(ord(name)).encode() for name in a[1:]]
+
+        with FakeServer(answer) as server:
+            r = quipu("list", "--limit", "3", "--output", "csv", address=server.address)
+        self.assertEqual(r.stdout, "value,counter\n97,a\n98,b\n99,c\n")
+        self.assertIn("3 of 4", r.stderr)
+
+    def test_list_asks_for_the_prefix_to_the_letter(self):
+        with FakeServer(lambda a: [b"0", []]) as server:
+            quipu("list", "a*[b]?", address=server.address)
+        self.assertEqual(server.commands[0][3], b"a\\*\\[b\\]\\?*")
+
+    def test_top_is_an_aligned_table(self):
+        with FakeServer(lambda a: [[b"page:/", 12], [b"page:/x", 7]]) as server:
+            r = quipu("top", "2", "--prefix", "page:", address=server.address)
+        self.assertEqual(r.stdout, "value  counter\n   12  page:/\n    7  page:/x\n")
+        self.assertEqual(server.commands[0], [b"QUIPU.TOP", b"2", b"PREFIX", b"page:"])
+
+    def test_a_token_nobody_has_seen_is_exit_3(self):
+        with FakeServer(lambda a: None) as server:
+            self.assertEqual(quipu("token", "a", "t", address=server.address).returncode, 3)
+
+    def test_names_cannot_drive_the_terminal(self):
+        with FakeServer(lambda a: [[b"\x1b[31mred", 1]]) as server:
+            self.assertIn("\\x1b[31mred", quipu("top", address=server.address).stdout)
+
+
+class Clear(unittest.TestCase):
+    def test_without_a_terminal_it_needs_yes(self):
+        with FakeServer(lambda a: [0, "APPLIED"]) as server:
+            self.assertEqual(quipu("clear", "a", address=server.address).returncode, 2)
+            self.assertEqual(server.commands, [])
+            self.assertEqual(quipu("clear", "a", "--yes", address=server.address).returncode, 0)
+        self.assertEqual(server.commands[0][:3], [b"QUIPU.CLEAR", b"a", b"TOKEN"])
+
+
+class Usage(unittest.TestCase):
+    def test_mistakes_are_exit_2(self):
+        for arguments in [[], ["nonsense"], ["add"], ["add", "a", "1", "2"], ["get"], ["get", "a", "--output", "xml"],
+                          ["get", "a", "--timeout", "soon"], ["list", "--limit", "0"]]:
+            with self.subTest(arguments=arguments):
+                self.assertEqual(quipu(*arguments).returncode, 2)
+
+    def test_help_shows_an_example(self):
+        r = quipu("add", "--help")
+        self.assertEqual(r.returncode, 0)
+        self.assertIn("quipu add page:/home 5", r.stdout)
+
+    def test_the_address_comes_from_the_environment_too(self):
+        with FakeServer(lambda a: [3, "APPLIED"]) as server:
+            self.assertEqual(quipu("add", "a", env={"QUIPU_ADDRESS": server.address}).stdout, "3\n")
+
+    def test_version(self):
+        self.assertRegex(quipu("version").stdout, r"^quipu \d+\.\d+\.\d+\n$")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2, argv=[sys.argv[0], *sys.argv[1:]])
