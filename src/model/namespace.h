@@ -36,6 +36,8 @@ struct Namespace {
   uint64_t version = 1;
   bool deleted = false;
   NamespaceSettings settings;
+  // Tokens first seen before this may have been forgotten, whatever the horizon says now (store/token_rules.h).
+  Micros tokens_known_since_us = kNoTime;
 };
 
 // kOk, or kInvalidArgument that names the first key out of its range and the range.

@@ -54,8 +54,10 @@ struct SourceStep {
 struct Batch {
   // ---- in
   std::span<Op> ops;
-  bool atomic = false;            // one commit and one moment: after a crash all of it is there or none
-  bool all_or_nothing = false;    // atomic, and the first op with an error or a failed kCheckVersion undoes the rest
+  // One commit and one moment: after a crash all of it is there or none. Ops with errors leave the others standing, but a
+  // kCheckVersion that fails undoes all of them (WATCH).
+  bool atomic = false;
+  bool all_or_nothing = false;    // atomic, and the first op with an error or a refusal undoes the rest
   const SourceStep* source = nullptr;  // implies atomic
   void (*on_done)(Batch*) = nullptr;
   void* owner = nullptr;          // for the caller
@@ -63,8 +65,10 @@ struct Batch {
   // ---- out, when Submit returns
   bool decided = false;           // the results below and in the ops hold already (but may not be shown)
   // ---- out, when decided
-  // kOk; kConditionNotMet (all_or_nothing: nothing happened, failed_index says where; source: it stands elsewhere, see
+  // kOk; kConditionNotMet (atomic: nothing happened, failed_index says where; source: it stands elsewhere, see
   // source_offset); kTooLarge (atomic batch beyond the journal's frame); kUnavailable (closing); kReadOnly (fenced).
+  // Other than kOk: nothing happened, and every op has an error too: the one at failed_index its own (a refusal becomes
+  // kConditionNotMet), the others the batch's.
   Code code = Code::kOk;
   size_t failed_index = 0;
   uint64_t source_offset = 0;     // where the source stands after the call

@@ -69,18 +69,18 @@ struct Op {
   Code code = Code::kOk;  // kOk: the fields below hold. Errors change nothing; see EventStore::Submit for the list
   Outcome outcome = Outcome::kApplied;
   OpKind original_kind = OpKind::kGet;  // kTokenOutcome: what the token did
-  bool replayed = false;    // the token had been seen: every field repeats the first result
+  bool replayed = false;    // the token had been seen: the fields from outcome to last_write_us repeat the first result
   bool existed = false;     // the counter existed before the op
   bool exists = false;      // and after it
   bool is_protected = false;  // a token was given and is kept
-  int64_t value = 0;        // after the op; 0 if the counter does not exist
+  int64_t value = 0;        // after the op; 0 if the counter does not exist, but as computed where expire_at_ms ends it
   int64_t old_value = 0;    // before it
   int64_t applied = 0;      // kAdd: what was added in fact
   int64_t expiry_ms = 0;    // after the op; 0 = none
-  Position position = 0;    // of the mutation; reads: of the counter's last event
-  uint64_t version = 0;     // changes whenever value, existence or expiry change; for kCheckVersion
+  Position position = 0;    // of the mutation (0: refused without a token, hence no event); reads: of the last change
   Micros event_us = kNoTime;       // event time of the mutation as stored
-  Micros last_write_us = kNoTime;  // of the counter; kNoTime = never written
+  Micros last_write_us = kNoTime;  // latest event time that wrote the value; kNoTime = the counter does not exist
+  uint64_t version = 0;     // kGet: another one after each change of value or expiry; 0 if the counter does not exist
   Micros token_expires_us = kNoTime;  // kTokenOutcome
 };
 
