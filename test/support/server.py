@@ -1,0 +1,105 @@
+"""Starts, kills and restarts the server under test: Quipu's binary, or Debian's redis-server, which proves the test."""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+
+import resp
+
+START_SECONDS = 60
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def redis_command(port, folder, durable=False):
+    return ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "",
+            "--appendonly", "yes" if durable else "no", "--appendfsync", "always", "--daemonize", "no"]
+
+
+def quipu_command(binary, port, folder, flags=()):
+    return [binary, "serve", f"--listen.resp=127.0.0.1:{port}", f"--data_dir={os.path.join(folder, 'data')}", *flags]
+
+
+class Server:
+    """One server process on loopback. `command` takes the port and gives the arguments to run."""
+
+    def __init__(self, name, command, folder, port=None):
+        self.name = name
+        self.port = port or free_port()
+        self.command = command(self.port)
+        self.log_path = os.path.join(folder, f"{name}.log")
+        self.process = None
+
+    def start(self):
+        log = open(self.log_path, "ab")
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        log.close()
+        for _ in range(START_SECONDS * 50):
+            if self.answers():
+                return self
+            try:
+                code = self.process.wait(timeout=0.02)
+                raise RuntimeError(f"{self.name} ended with {code} at start:\n{self.log()}")
+            except subprocess.TimeoutExpired:
+                pass
+        raise RuntimeError(f"{self.name} does not answer after {START_SECONDS} s:\n{self.log()}")
+
+    def answers(self):
+        try:
+            connection = resp.Connection(self.port, timeout_s=5)
+            try:
+                return connection.call("PING") == "PONG"
+            finally:
+                connection.close()
+        except (OSError, resp.Closed):
+            return False
+
+    def connect(self):
+        return resp.Connection(self.port)
+
+    def log(self):
+        with open(self.log_path, errors="replace") as f:
+            return f.read()[-4000:]
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        """Ends it in order and returns its exit code."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise RuntimeError(f"{self.name} ignored SIGTERM for 30 s:\n{self.log()}")
+        return self.process.returncode if self.process else None
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+
+def available(kind):
+    """Why a server of this kind cannot be had here, or None. A binary that was named but is absent is an error."""
+    if kind == "redis":
+        return None if shutil.which("redis-server") else "redis-server is not installed"
+    binary = os.environ.get("QUIPU_BINARY")
+    if not binary:
+        return "QUIPU_BINARY names no server"
+    if not os.access(binary, os.X_OK):
+        raise RuntimeError(f"QUIPU_BINARY={binary} is no program")
+    return None
+
+
+def make(kind, folder, durable=False, flags=()):
+    if kind == "redis":
+        return Server(kind, lambda port: redis_command(port, folder, durable), folder)
+    binary = os.environ["QUIPU_BINARY"]
+    return Server(kind, lambda port: quipu_command(binary, port, folder, flags), folder)
