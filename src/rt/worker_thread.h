@@ -1,0 +1,40 @@
+// The loop's one thread for blocking work, started with the first job. It yields to the loop: batch scheduling and nice
+// 10, so that on a full machine settling and scans slow down before requests do.
+//
+// Threads   Run from any thread; jobs run on the worker in order, `done` on the loop.
+// Memory    The queue is unbounded; its users keep a handful of jobs each.
+#pragma once
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "rt/loop.h"
+
+namespace quipu::rt {
+
+class WorkerThread {
+ public:
+  explicit WorkerThread(Loop* loop) : loop_(loop) {}
+  ~WorkerThread() { StopAndJoin(); }
+  void Run(std::function<void()> job, std::function<void()> done);
+  // Waits for the job that is running; the rest of the queue is dropped, and so is every later job.
+  void StopAndJoin();
+
+ private:
+  struct Job {
+    std::function<void()> job;
+    std::function<void()> done;
+  };
+  void Main();
+
+  Loop* const loop_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Job> queue_;  // these three guarded by mutex_
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace quipu::rt
