@@ -41,7 +41,8 @@ int EpollWait(int epoll, epoll_event* events, int events_max, int64_t timeout_us
 
 RealLoop::RealLoop(const LoopOptions& options)
     : options_(options), epoll_(::epoll_create1(EPOLL_CLOEXEC)), wake_event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      wall_us_(clock_.WallMicros()), mono_us_(clock_.MonoMicros()), worker_(this) {
+      wall_us_(clock_.WallMicros()), mono_us_(clock_.MonoMicros()),
+      files_worker_(this, WorkerPriority::kNormal), settle_worker_(this, WorkerPriority::kLow) {
   QUIPU_ASSERT(epoll_.valid(), "epoll_create1 failed, errno {}", errno);
   QUIPU_ASSERT(wake_event_.valid(), "eventfd failed, errno {}", errno);
   // Edge-triggered: each write to it is one event, and it never has to be read.
@@ -49,7 +50,8 @@ RealLoop::RealLoop(const LoopOptions& options)
 }
 
 RealLoop::~RealLoop() {
-  worker_.StopAndJoin();
+  files_worker_.StopAndJoin();
+  settle_worker_.StopAndJoin();
   log_thread_.reset();
   ring_.reset();
 }
@@ -83,8 +85,9 @@ void RealLoop::Post(std::function<void()> fn) {
   WakeIfAsleep();
 }
 
-void RealLoop::RunOnWorker(std::function<void()> job, std::function<void()> done) {
-  worker_.Run(std::move(job), std::move(done));
+void RealLoop::RunOnWorker(Worker worker, std::function<void()> job, std::function<void()> done) {
+  WorkerThread& thread = worker == Worker::kFiles ? files_worker_ : settle_worker_;
+  thread.Run(std::move(job), std::move(done));
 }
 
 void RealLoop::Wake() {

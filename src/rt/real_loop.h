@@ -44,7 +44,7 @@ class FdSource {
 class RealLoop final : public Loop {
  public:
   explicit RealLoop(const LoopOptions& options);
-  // The worker finishes the job that it is in; jobs and posts behind it are dropped.
+  // Each worker finishes the job that it is in; jobs and posts behind it are dropped.
   ~RealLoop() override;
 
   int64_t WallMicros() const override { return wall_us_; }
@@ -52,7 +52,7 @@ class RealLoop final : public Loop {
   void Arm(Timer* timer, int64_t due_mono_us) override;
   void Disarm(Timer* timer) override;
   void Post(std::function<void()> fn) override;
-  void RunOnWorker(std::function<void()> job, std::function<void()> done) override;
+  void RunOnWorker(Worker worker, std::function<void()> job, std::function<void()> done) override;
   void AddTurnHook(TurnHook* hook) override;
   void RemoveTurnHook(TurnHook* hook) override;
   Result<std::unique_ptr<Listener>> Listen(const std::string& address, AcceptHandler* handler) override;
@@ -121,7 +121,9 @@ class RealLoop final : public Loop {
   std::vector<std::function<void()>> posts_;         // guarded by posts_mutex_
   std::vector<std::function<void()>> posts_running_;  // the loop's own
 
-  WorkerThread worker_;  // last: its jobs post to what is above
+  // Last: their jobs post to what is above.
+  WorkerThread files_worker_;
+  WorkerThread settle_worker_;
 };
 
 }  // namespace quipu::rt

@@ -216,6 +216,7 @@ TEST_F(RealLoopTest, WorkerJobsRunInOrderElsewhereAndReportBackOnTheLoop) {
   for (char name : std::string("abc")) {
     auto result = std::make_shared<std::string>();
     loop.RunOnWorker(
+        Worker::kSettle,
         [=] {
           EXPECT_NE(std::this_thread::get_id(), loop_thread);
           *result = std::string(1, name);
@@ -230,6 +231,19 @@ TEST_F(RealLoopTest, WorkerJobsRunInOrderElsewhereAndReportBackOnTheLoop) {
   EXPECT_EQ(order, "abc");
 }
 
+TEST_F(RealLoopTest, AJobForFilesDoesNotWaitBehindALongSettle) {
+  std::atomic<bool> files_done{false};
+  loop.RunOnWorker(Worker::kSettle, [&] { files_done.wait(false); }, [&] { loop.Stop(); });
+  loop.RunOnWorker(
+      Worker::kFiles, [] {},
+      [&] {
+        files_done.store(true);
+        files_done.notify_one();
+      });
+  RunLoop();
+  EXPECT_TRUE(files_done.load());
+}
+
 TEST(RealLoop, DestructionWaitsForTheRunningJobAndDropsTheRest) {
   std::atomic<bool> started{false};
   std::atomic<bool> finished{false};
@@ -242,6 +256,7 @@ TEST(RealLoop, DestructionWaitsForTheRunningJobAndDropsTheRest) {
   {
     RealLoop loop{LoopOptions{}};
     loop.RunOnWorker(
+        Worker::kSettle,
         [&] {
           started.store(true);
           started.notify_one();
@@ -250,7 +265,7 @@ TEST(RealLoop, DestructionWaitsForTheRunningJobAndDropsTheRest) {
         },
         [] { ADD_FAILURE() << "the loop does not run"; });
     started.wait(false);
-    loop.RunOnWorker([] {}, [] { ADD_FAILURE() << "the loop does not run"; });
+    loop.RunOnWorker(Worker::kSettle, [] {}, [] { ADD_FAILURE() << "the loop does not run"; });
   }
   EXPECT_TRUE(finished.load());
   releaser.join();

@@ -35,7 +35,7 @@ void WorkerThread::StopAndJoin() {
 }
 
 void WorkerThread::Main() {
-  YieldToOtherThreads();
+  if (priority_ == WorkerPriority::kLow) YieldToOtherThreads();
   for (;;) {
     Job next;
     {

@@ -1,5 +1,5 @@
-// The loop's one thread for blocking work, started with the first job. It yields to the loop: batch scheduling and nice
-// 10, so that on a full machine settling and scans slow down before requests do.
+// A thread of the loop for blocking work, started with the first job. One of low priority yields to the loop by batch
+// scheduling and nice 10, so that on a full machine settling and scans slow down before requests do.
 //
 // Threads   Run from any thread; jobs run on the worker in order, `done` on the loop.
 // Memory    The queue is unbounded; its users keep a handful of jobs each.
@@ -14,9 +14,11 @@
 
 namespace quipu::rt {
 
+enum class WorkerPriority : uint8_t { kNormal, kLow };
+
 class WorkerThread {
  public:
-  explicit WorkerThread(Loop* loop) : loop_(loop) {}
+  WorkerThread(Loop* loop, WorkerPriority priority) : loop_(loop), priority_(priority) {}
   ~WorkerThread() { StopAndJoin(); }
   void Run(std::function<void()> job, std::function<void()> done);
   // Waits for the job that is running; the rest of the queue is dropped, and so is every later job.
@@ -30,6 +32,7 @@ class WorkerThread {
   void Main();
 
   Loop* const loop_;
+  const WorkerPriority priority_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Job> queue_;  // these three guarded by mutex_
