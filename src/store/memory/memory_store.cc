@@ -1,0 +1,315 @@
+#include "store/memory/memory_store.h"
+
+#include <optional>
+
+#include "model/name.h"
+#include "store/token_rules.h"
+
+namespace quipu::store {
+namespace {
+
+void ResetAnswer(Op* op) {
+  static const Op kFresh;
+  op->code = kFresh.code;
+  op->outcome = kFresh.outcome;
+  op->original_kind = kFresh.original_kind;
+  op->replayed = kFresh.replayed;
+  op->existed = kFresh.existed;
+  op->exists = kFresh.exists;
+  op->is_protected = kFresh.is_protected;
+  op->value = kFresh.value;
+  op->old_value = kFresh.old_value;
+  op->applied = kFresh.applied;
+  op->expiry_ms = kFresh.expiry_ms;
+  op->position = kFresh.position;
+  op->event_us = kFresh.event_us;
+  op->last_write_us = kFresh.last_write_us;
+  op->version = kFresh.version;
+  op->token_expires_us = kFresh.token_expires_us;
+}
+
+void Fail(Op* op, Code code) {
+  ResetAnswer(op);
+  op->code = code;
+}
+
+void Repeat(const Op& first, Op* op) {
+  ResetAnswer(op);
+  op->outcome = first.outcome;
+  op->original_kind = first.kind;
+  op->replayed = true;
+  op->existed = first.existed;
+  op->exists = first.exists;
+  op->is_protected = first.is_protected;
+  op->value = first.value;
+  op->old_value = first.old_value;
+  op->applied = first.applied;
+  op->expiry_ms = first.expiry_ms;
+  op->position = first.position;
+  op->event_us = first.event_us;
+  op->last_write_us = first.last_write_us;
+}
+
+void FailBatch(Batch* batch, Code code) {
+  batch->code = code;
+  for (Op& op : batch->ops) Fail(&op, code);
+}
+
+// True if this op's result means that nothing of its batch may happen.
+bool UndoesBatch(const Batch& batch, const Op& op) {
+  bool failed = op.code != Code::kOk;
+  bool refused = IsMutation(op.kind) && op.outcome == Outcome::kRefused;
+  if (batch.all_or_nothing) return failed || refused;
+  bool atomic = batch.atomic || batch.source != nullptr;
+  return atomic && op.kind == OpKind::kCheckVersion && failed;
+}
+
+}  // namespace
+
+MemoryStore::MemoryStore(rt::Loop* loop) : loop_(loop) {
+  namespaces_ = std::make_shared<NamespaceTable>(std::vector<Namespace>{{.name = "default"}});
+}
+
+void MemoryStore::Submit(Batch* batch) {
+  QUIPU_ASSERT(batch->ops.size() <= kBatchOpsMax, "{} ops", batch->ops.size());
+  now_us_ = loop_->WallMicros();
+  batch->code = Code::kOk;
+  batch->failed_index = 0;
+  batch->source_offset = 0;
+  DecideBatch(batch);
+  batch->decided = true;
+  batch->status = OkStatus();
+  loop_->Post([batch] { batch->on_done(batch); });
+}
+
+void MemoryStore::DecideBatch(Batch* batch) {
+  if (closed_) return FailBatch(batch, Code::kUnavailable);
+  if (batch->source != nullptr) {
+    auto known = state_.sources.find(batch->source->id);
+    batch->source_offset = known == state_.sources.end() ? 0 : known->second.offset;
+    if (batch->source_offset != batch->source->from) return FailBatch(batch, Code::kConditionNotMet);
+  }
+
+  bool may_be_undone = batch->atomic || batch->all_or_nothing || batch->source != nullptr;
+  std::optional<State> before;
+  if (may_be_undone) before = state_;
+  for (size_t i = 0; i < batch->ops.size(); i++) {
+    Op* op = &batch->ops[i];
+    DecideOp(op);
+    if (!UndoesBatch(*batch, *op)) continue;
+    Code own = op->code == Code::kOk ? Code::kConditionNotMet : op->code;
+    state_ = std::move(*before);
+    FailBatch(batch, Code::kConditionNotMet);
+    Fail(op, own);
+    batch->failed_index = i;
+    return;
+  }
+  if (batch->source != nullptr) {
+    ApplySource(*batch->source);
+    batch->source_offset = batch->source->to;
+  }
+}
+
+void MemoryStore::DecideOp(Op* op) {
+  QUIPU_DASSERT(op->hash == HashCounter(op->ns, op->name), "hash={}", op->hash);
+  ResetAnswer(op);
+  const Namespace* ns = FindNamespace(op->ns);
+  if (ns == nullptr) return Fail(op, Code::kNamespaceNotFound);
+  Key key{.ns = op->ns, .hash = op->hash, .name = std::string(op->name)};
+  switch (op->kind) {
+    case OpKind::kGet:
+      return Read(key, op);
+    case OpKind::kCheckVersion:
+      return CheckVersion(key, op);
+    case OpKind::kTokenOutcome:
+      return FindTokenOutcome(*ns, key, op);
+    case OpKind::kAdd:
+    case OpKind::kSet:
+    case OpKind::kClear:
+    case OpKind::kDelete:
+    case OpKind::kExpire:
+      return Mutate(*ns, key, op);
+  }
+  QUIPU_ASSERT(false, "kind={}", static_cast<int>(op->kind));
+}
+
+void MemoryStore::Read(const Key& key, Op* op) {
+  const Counter* counter = FindLive(key);
+  CounterState state = counter != nullptr ? counter->state : CounterState();
+  CounterState after;
+  Decide(state, now_ms(), kNoTime, op, &after);
+  op->position = op->version = counter != nullptr ? counter->changed : 0;
+}
+
+void MemoryStore::CheckVersion(const Key& key, Op* op) {
+  Read(key, op);
+  if (op->version != op->expected_version) Fail(op, Code::kConditionNotMet);
+}
+
+void MemoryStore::FindTokenOutcome(const Namespace& ns, const Key& key, Op* op) {
+  const KeptToken* kept = FindKept(ns, key, op->token);
+  if (kept == nullptr) return Fail(op, Code::kNotFound);
+  Repeat(kept->answer, op);
+  op->token_expires_us = TokenExpires(ns, kept->kept_from_us);
+}
+
+void MemoryStore::Mutate(const Namespace& ns, const Key& key, Op* op) {
+  bool has_token = !op->token.empty();
+  if (!has_token && ns.settings.token_required) return Fail(op, Code::kTokenRequired);
+  bool keeps_token = has_token && ns.settings.durability != Durability::kMemory;
+  Micros claimed_us = has_token ? ClaimedTokenTime(*op, now_us_) : now_us_;
+  uint64_t content = ContentDigest(*op);
+
+  if (keeps_token) {
+    Code time = CheckTokenTime(ns, claimed_us, now_us_);
+    if (time == Code::kTokenExpired) state_.totals.expired_tokens++;
+    if (time != Code::kOk) return Fail(op, time);
+    if (const KeptToken* kept = FindKept(ns, key, op->token)) {
+      if (kept->content != content) {
+        state_.totals.conflicts++;
+        return Fail(op, Code::kTokenConflict);
+      }
+      state_.totals.replays++;
+      return Repeat(kept->answer, op);
+    }
+  }
+
+  const Counter* counter = FindLive(key);
+  CounterState before = counter != nullptr ? counter->state : CounterState();
+  CounterState after;
+  Effect effect = Decide(before, now_ms(), EventTime(*op, claimed_us), op, &after);
+  if (op->code != Code::kOk) return Fail(op, op->code);
+  bool creates = !before.exists && after.exists;
+  int64_t counters_max = ns.settings.counters_max;
+  if (creates && counters_max > 0 && CountCounters(key.ns) >= static_cast<uint64_t>(counters_max)) {
+    return Fail(op, Code::kQuotaExceeded);
+  }
+
+  bool changed = effect == Effect::kChanged;
+  op->is_protected = keeps_token;
+  if (changed || keeps_token) {
+    op->position = ++state_.last_position;
+    RecordEvent(key, *op, op->position, keeps_token);
+  }
+  if (changed && after.exists) state_.counters[key] = {.state = after, .changed = op->position};
+  if (changed && !after.exists) state_.counters.erase(key);
+  if (changed && op->kind == OpKind::kAdd) state_.totals.adds++;
+  if (keeps_token) {
+    KeptToken& kept = state_.tokens[{key, std::string(op->token)}];
+    kept = {.content = content, .kept_from_us = TokenKeptFrom(claimed_us, now_us_), .answer = *op};
+    kept.answer.name = kept.answer.token = {};
+  }
+}
+
+void MemoryStore::RecordEvent(const Key& key, const Op& op, Position position, bool token_kept) {
+  state_.events[key].push_back({.position = position,
+                                .kind = op.kind,
+                                .outcome = op.outcome,
+                                .delta = op.delta,
+                                .applied = op.applied,
+                                .value = op.value,
+                                .events = 1,
+                                .event_us = op.event_us,
+                                .token = token_kept ? std::string(op.token) : std::string()});
+}
+
+void MemoryStore::ApplySource(const SourceStep& step) {
+  state_.sources[step.id] = {.id = step.id,
+                             .anchor = step.anchor,
+                             .offset = step.to,
+                             .fingerprint = step.fingerprint,
+                             .label = std::string(step.label),
+                             .updated_us = now_us_};
+}
+
+const Namespace* MemoryStore::FindNamespace(NamespaceId id) const {
+  const auto& all = namespaces_->all();
+  return id < all.size() && !all[id].deleted ? &all[id] : nullptr;
+}
+
+MemoryStore::Counter* MemoryStore::FindLive(const Key& key) {
+  auto it = state_.counters.find(key);
+  if (it == state_.counters.end()) return nullptr;
+  if (!IsExpired(it->second.state.expiry_ms, now_ms())) return &it->second;
+  state_.counters.erase(it);
+  state_.totals.expired_counters++;
+  return nullptr;
+}
+
+MemoryStore::KeptToken* MemoryStore::FindKept(const Namespace& ns, const Key& key, std::string_view token) {
+  auto it = state_.tokens.find({key, std::string(token)});
+  if (it == state_.tokens.end() || !IsTokenKept(ns, it->second.kept_from_us, now_us_)) return nullptr;
+  return &it->second;
+}
+
+void MemoryStore::FindSources(SourceId anchor, std::function<void(Result<std::vector<SourceState>>)> on_done) {
+  std::vector<SourceState> found;
+  for (const auto& [id, source] : state_.sources) {
+    if (source.anchor == anchor) found.push_back(source);
+  }
+  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.offset > b.offset; });
+  loop_->Post([found = std::move(found), on_done = std::move(on_done)] { on_done(found); });
+}
+
+void MemoryStore::PutNamespace(const std::string& name, uint64_t expected_version, const NamespaceSettings& settings,
+                               std::function<void(Result<Namespace>)> on_done) {
+  now_us_ = loop_->WallMicros();
+  Result<Namespace> result = ChangeNamespace(name, expected_version, settings);
+  loop_->Post([result = std::move(result), on_done = std::move(on_done)] { on_done(result); });
+}
+
+Result<Namespace> MemoryStore::ChangeNamespace(const std::string& name, uint64_t expected_version,
+                                               const NamespaceSettings& settings) {
+  if (closed_) return Status(Code::kUnavailable, "the store is closing");
+  QUIPU_RETURN_IF_ERROR(CheckNamespaceName(name));
+  QUIPU_RETURN_IF_ERROR(CheckNamespaceSettings(settings));
+  const Namespace* known = namespaces_->Find(name);
+  std::vector<Namespace> all = namespaces_->all();
+  if (expected_version == 0) {
+    if (known != nullptr) return Status(Code::kAlreadyExists, fmt::format("namespace {} exists", name));
+    if (all.size() > kNamespaceIdMax) {
+      return Status(Code::kQuotaExceeded, fmt::format("there are {} namespaces, no more are allowed", all.size()));
+    }
+    all.push_back({.id = static_cast<NamespaceId>(all.size()), .name = name, .settings = settings});
+    namespaces_ = std::make_shared<NamespaceTable>(all);
+    return all.back();
+  }
+  if (known == nullptr) return Status(Code::kNamespaceNotFound, fmt::format("no such namespace: {}", name));
+  if (known->version != expected_version) {
+    return Status(Code::kVersionMismatch,
+                  fmt::format("namespace {} has version {}, not {}", name, known->version, expected_version));
+  }
+  Namespace& changed = all[known->id];
+  changed.tokens_known_since_us = TokensKnownSince(*known, settings, now_us_);
+  changed.settings = settings;
+  changed.version++;
+  namespaces_ = std::make_shared<NamespaceTable>(all);
+  return changed;
+}
+
+StoreInfo MemoryStore::Info() const {
+  StoreInfo info;
+  info.engine = "memory";
+  info.durable_position = state_.last_position;
+  info.settled_position = state_.last_position;
+  for (const Namespace& ns : namespaces_->all()) info.counters += CountCounters(ns.id);
+  int64_t now = loop_->WallMicros() / 1000;
+  for (const auto& [key, counter] : state_.counters) {
+    int64_t expiry_ms = counter.state.expiry_ms;
+    if (expiry_ms != 0 && !IsExpired(expiry_ms, now)) info.counters_with_expiry++;
+  }
+  info.tokens_in_memory = state_.tokens.size();
+  info.replays = state_.totals.replays;
+  info.conflicts = state_.totals.conflicts;
+  info.expired_tokens = state_.totals.expired_tokens;
+  info.adds = state_.totals.adds;
+  info.expired_counters = state_.totals.expired_counters;
+  return info;
+}
+
+void MemoryStore::Close(std::function<void(Status)> on_done) {
+  closed_ = true;
+  loop_->Post([on_done = std::move(on_done)] { on_done(OkStatus()); });
+}
+
+}  // namespace quipu::store
