@@ -21,6 +21,8 @@ struct Tree {
   ListOptions list;
   TopOptions top;
   VersionOptions version;
+  ConfigOptions config;
+  bool markdown = false;
   std::function<int()> run;
 };
 
@@ -99,6 +101,33 @@ void AddOtherCommands(CLI::App* app, Tree* t) {
   version->callback([t] { t->run = [t] { return RunVersion(t->common, t->version); }; });
 }
 
+// Flags such as --journal.segment_size are not known here: the table of keys reads what is left over.
+void TakeConfigFlags(CLI::App* command, ConfigOptions* config, const std::function<void()>& then) {
+  command->fallthrough(false);
+  command->allow_extras();
+  command->add_option("--config", config->file, "TOML file (docs/operating/configuration.md)")->envname("QUIPU_CONFIG");
+  command->footer("Every key of the configuration is a flag too: --KEY=VALUE, as in --engine.shards=2.");
+  command->callback([command, config, then] {
+    config->flags = command->remaining();
+    then();
+  });
+}
+
+void AddConfigCommands(CLI::App* app, Tree* t) {
+  CLI::App* config = AddCommand(app, "config", "Show, check or describe the configuration", "quipu config print");
+  config->require_subcommand(1);
+  CLI::App* print = AddCommand(config, "print", "Every effective value and where it came from",
+                               "quipu config print --config quipu.toml --output json");
+  print->add_option("--output", t->common.output, "table (TOML) or json")->capture_default_str();
+  print->add_flag("--json", t->common.json, "Same as --output json");
+  TakeConfigFlags(print, &t->config, [t] { t->run = [t] { return RunConfigPrint(t->common, t->config); }; });
+  CLI::App* check = AddCommand(config, "check", "List every problem", "quipu config check --config quipu.toml");
+  TakeConfigFlags(check, &t->config, [t] { t->run = [t] { return RunConfigCheck(t->config); }; });
+  CLI::App* schema = AddCommand(config, "schema", "JSON Schema of the file", "quipu config schema > quipu.schema.json");
+  schema->add_flag("--markdown", t->markdown, "The reference page instead");
+  schema->callback([t] { t->run = [t] { return RunConfigSchema(t->markdown); }; });
+}
+
 }  // namespace
 
 int RunCommandLine(int argc, const char* const* argv) {
@@ -109,6 +138,7 @@ int RunCommandLine(int argc, const char* const* argv) {
   AddCommon(&app, &tree.common);
   AddCounterCommands(&app, &tree);
   AddListCommands(&app, &tree);
+  AddConfigCommands(&app, &tree);
   AddOtherCommands(&app, &tree);
   try {
     app.parse(argc, argv);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cli/session.h"
+#include "server/config.h"
 
 namespace quipu::cli {
 
@@ -51,5 +52,17 @@ struct VersionOptions {
   bool features = false;
 };
 int RunVersion(const CommonOptions& common, const VersionOptions& options);
+
+struct ConfigOptions {
+  std::string file;
+  std::vector<std::string> flags;  // --journal.segment_size=64MiB and the like
+};
+int RunConfigPrint(const CommonOptions& common, const ConfigOptions& options);
+int RunConfigCheck(const ConfigOptions& options);
+int RunConfigSchema(bool markdown);
+// An error is the file's: missing or unreadable. Problems inside are listed in the result.
+Result<server::LoadedConfig> LoadConfigForCommand(const ConfigOptions& options);
+// Lists the problems; kExitConfig.
+int FailConfig(const std::vector<std::string>& problems);
 
 }  // namespace quipu::cli

@@ -76,6 +76,34 @@ uint64_t MemoryBytes() {
   return bytes;
 }
 
+std::vector<std::pair<std::string, std::string>> Environment() {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    const size_t equals = text.find('=');
+    if (equals != std::string_view::npos) out.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return out;
+}
+
+Result<std::string> ReadWholeFile(const std::string& path, size_t bytes_max) {
+  QUIPU_ASSIGN_OR_RETURN(const std::unique_ptr<ByteInput> in, ByteInput::Open(path));
+  std::string text;
+  for (size_t got = 1; got > 0;) {
+    const size_t held = text.size();
+    text.resize(held + 65536);
+    QUIPU_ASSIGN_OR_RETURN(got, in->Read(std::span(text).subspan(held)));
+    text.resize(held + got);
+    if (text.size() > bytes_max) {
+      return Status(Code::kTooLarge, fmt::format("{} has more than {} bytes", path, bytes_max));
+    }
+  }
+  return text;
+}
+
+Thread::Thread(std::function<void()> body) : thread_(std::make_unique<std::thread>(std::move(body))) {}
+Thread::~Thread() { thread_->join(); }
+
 unsigned CpuCount() { return std::max(1u, std::thread::hardware_concurrency()); }
 
 Result<std::string> MakeTemporaryDir(std::string_view prefix) {

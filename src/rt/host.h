@@ -5,10 +5,14 @@
 // Errors    kNotFound, kUnavailable (messages name path and errno).
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include "base/status.h"
 
@@ -21,6 +25,9 @@ enum class StandardStream : uint8_t { kIn, kOut, kError };
 bool IsTerminal(StandardStream stream);
 // Columns of the terminal on standard error; 80 if it is none.
 int TerminalColumns();
+
+// All variables of the environment.
+std::vector<std::pair<std::string, std::string>> Environment();
 
 // Usable memory: the smaller of the machine's and the control group's limit. 0 if unknown.
 uint64_t MemoryBytes();
@@ -55,6 +62,9 @@ class ByteInput {
   bool regular_;
 };
 
+// The whole file, or kTooLarge if it has more than bytes_max.
+Result<std::string> ReadWholeFile(const std::string& path, size_t bytes_max);
+
 // Appends to a file, created if missing.
 class ByteOutput {
  public:
@@ -68,6 +78,18 @@ class ByteOutput {
   ByteOutput(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
   int fd_;
   std::string path_;
+};
+
+// A thread that runs `body` once. Joined when destroyed.
+class Thread {
+ public:
+  explicit Thread(std::function<void()> body);
+  ~Thread();
+  Thread(const Thread&) = delete;
+  Thread& operator=(const Thread&) = delete;
+
+ private:
+  std::unique_ptr<std::thread> thread_;
 };
 
 // Turns SIGTERM and SIGINT into a return value. Make one before any thread starts: the signals are blocked from then on

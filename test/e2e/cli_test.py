@@ -15,7 +15,7 @@ QUIPU = os.environ.get("QUIPU_TEST_BINARY", "build/dev/quipu")
 def quipu(*arguments, address=None, env=None, stdin=subprocess.DEVNULL):
     command = [QUIPU, *arguments] + (["--address", address] if address else [])
     return subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=stdin,
-                          env={**os.environ, **(env or {})})
+                          env={**{k: v for k, v in os.environ.items() if not k.startswith("QUIPU_")}, **(env or {})})
 
 
 class Add(unittest.TestCase):
@@ -149,6 +149,43 @@ class Clear(unittest.TestCase):
             self.assertEqual(server.commands, [])
             self.assertEqual(quipu("clear", "a", "--yes", address=server.address).returncode, 0)
         self.assertEqual(server.commands[0][:3], [b"QUIPU.CLEAR", b"a", b"TOKEN"])
+
+
+class Config(unittest.TestCase):
+    def config(self, *arguments, text="", env=None):
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write(text)
+            file.flush()
+            r = quipu("config", *arguments, "--config", file.name, env=env)
+            return r, file.name
+
+    def test_print_shows_each_value_with_its_source(self):
+        r, name = self.config("print", "--engine.shards", "3", text="[log]\nlevel = \"warn\"\n",
+                              env={"QUIPU_DATA_DIR": "elsewhere"})
+        self.assertEqual(r.returncode, 0, r.stderr)
+        for line in ['shards = 3  # flag --engine.shards', f'level = "warn"  # {name}:2',
+                     'data_dir = "elsewhere"  # environment QUIPU_DATA_DIR', 'format = "auto"  # default']:
+            self.assertIn(line + "\n", r.stdout)
+        as_json, _ = self.config("print", "--json")
+        self.assertEqual(json.loads(as_json.stdout)["engine.shards"], {"value": 0, "source": "default"})
+
+    def test_problems_are_listed_at_once_and_exit_78(self):
+        r, name = self.config("check", "--listn.resp=1", text="[jurnal]\nsegment_size = \"1MiB\"\n",
+                              env={"QUIPU_LOG__LEVEL": "loud"})
+        self.assertEqual(r.returncode, 78)
+        self.assertIn(f"{name}:2: unknown key `jurnal.segment_size`; did you mean `journal.segment_size`?", r.stderr)
+        self.assertIn("did you mean `listen.resp`?", r.stderr)
+        self.assertIn("environment QUIPU_LOG__LEVEL: log.level: `loud` is none of debug|info|warn|error", r.stderr)
+        self.assertEqual(quipu("config", "check", "--config", "nowhere.toml").returncode, 78)
+
+    def test_schema_is_json_and_the_reference_is_current(self):
+        schema = json.loads(quipu("config", "schema").stdout)
+        self.assertEqual(schema["properties"]["engine"]["properties"]["shards"]["maximum"], 256)
+        self.assertIn("durability", schema["properties"]["namespaces"]["additionalProperties"]["properties"])
+        page = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/operating/configuration.md")
+        with open(page, encoding="utf-8") as file:
+            self.assertEqual(quipu("config", "schema", "--markdown").stdout, file.read(),
+                             "run: quipu config schema --markdown > docs/operating/configuration.md")
 
 
 class Usage(unittest.TestCase):
