@@ -83,4 +83,4 @@ lint: packages-test ## layers, banned calls, forms; format is checked where clan
 
 .PHONY: help packages-build packages-test packages-fuzz packages-lint build run test dev t asan tsan sim fuzz bench \
         bench-smoke e2e fmt tidy lint
-QUIET = --log-level=WARNING
+QUIET = --log-level=WARNING >/dev/null

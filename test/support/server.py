@@ -35,10 +35,14 @@ class Server:
         self.log_path = os.path.join(folder, f"{name}.log")
         self.process = None
 
+    def launch(self):
+        """Starts the process and waits for nothing."""
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
     def start(self):
-        log = open(self.log_path, "ab")
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        log.close()
+        """Starts the process and returns when it answers PING."""
+        self.launch()
         for _ in range(START_SECONDS * 50):
             if self.answers():
                 return self

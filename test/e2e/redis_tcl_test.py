@@ -1,0 +1,97 @@
+"""Redis 7.0.15's own test suite in external mode: on redis-server, which proves that this judge counts right, and on
+Quipu.
+
+The suite's exit code is worthless: units that run nothing end with "All tests passed". So the gate is the exact number
+of [ok] lines per unit (redis_tcl/expected.txt) and no [err] or [exception] at all. What Quipu skips stands in
+redis_tcl/skip/UNIT.txt, one test name per line, with the reasons in redis_tcl/README.md; a name that matches no test of
+the unit fails, so that the lists cannot rot."""
+import os
+import re
+import subprocess
+
+import pytest
+
+import server as servers
+
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "redis_tcl")
+WORK = os.path.join(os.environ.get("QUIPU_E2E_WORK", os.path.join(HERE, "../../../build/e2e")), "redis_tcl")
+UNIT_SECONDS = 300
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+FLAGS = {"quipu": ["--resp.allow_flush=true"]}
+
+
+def expected():
+    with open(f"{HERE}/expected.txt", encoding="utf-8") as table:
+        rows = [line.split() for line in table if line.strip() and not line.startswith("#")]
+    return {unit: {"redis": int(redis), "quipu": int(quipu)} for unit, redis, quipu in rows}
+
+
+EXPECTED = expected()
+
+
+def skip_list(unit):
+    with open(f"{HERE}/skip/{unit.split('/')[-1]}.txt", encoding="utf-8") as lines:
+        return [line for line in lines.read().splitlines() if line]
+
+
+@pytest.fixture(scope="module")
+def suite():
+    done = subprocess.run([f"{HERE}/fetch", WORK], capture_output=True, text=True, timeout=300)
+    if done.returncode == 77:
+        pytest.skip(done.stderr)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return f"{WORK}/redis-7.0.15"
+
+
+def run_unit(suite, unit, port, skipped, folder):
+    command = ["./runtest", "--host", "127.0.0.1", "--port", str(port), "--singledb", "--ignore-encoding",
+               "--ignore-digest", "--tags", "-needs:debug", "--single", f"unit/{unit}"]
+    if skipped:
+        path = os.path.join(folder, "skip.txt")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("\n".join(skipped) + "\n")
+        command += ["--skipfile", path]
+    done = subprocess.run(command, cwd=suite, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          errors="replace", timeout=UNIT_SECONDS)
+    return COLOURS.sub("", done.stdout + done.stderr)
+
+
+def names_of(output, mark):
+    return re.findall(rf"^\[{mark}\]:? (.*)$", output, re.M)
+
+
+@pytest.mark.parametrize("unit", sorted(EXPECTED))
+@pytest.mark.parametrize("kind", ["redis", "quipu"])
+def test_unit(suite, kind, unit, tmp_path):
+    reason = servers.available(kind)
+    if reason:
+        pytest.skip(reason)
+    judged = servers.make(kind, str(tmp_path), flags=FLAGS.get(kind, ())).start()
+    try:
+        skipped = skip_list(unit) if kind == "quipu" else []
+        output = run_unit(suite, unit, judged.port, skipped, str(tmp_path))
+        assert judged.process.poll() is None, "the server ended:\n" + judged.log()
+    finally:
+        judged.stop()
+    wrong = names_of(output, "(?:err|exception)")
+    passed = names_of(output, "ok")
+    print(f"redis_tcl {kind} {unit}: {len(passed)} ok, {len(skipped)} skipped by name")
+    assert not wrong and len(passed) == EXPECTED[unit][kind], "\n".join([*wrong, output[-6000:]])
+    if kind == "quipu":
+        with open(f"{suite}/tests/unit/{unit}.tcl", encoding="utf-8") as source:
+            text = source.read()
+        assert [name for name in skipped if name not in text and "$" not in text] == [], "no such test"
+
+
+def test_a_skipped_test_lowers_the_count_and_a_wrong_server_shows_errors(suite, tmp_path):
+    if servers.available("redis"):
+        pytest.skip(servers.available("redis"))
+    judged = servers.make("redis", str(tmp_path)).start()
+    try:
+        output = run_unit(suite, "type/incr", judged.port, ["INCR over 32bit value"], str(tmp_path))
+        assert len(names_of(output, "ok")) == EXPECTED["type/incr"]["redis"] - 1
+        judged.connect().call("CONFIG", "SET", "maxmemory", "1")
+        output = run_unit(suite, "type/incr", judged.port, [], str(tmp_path))
+        assert names_of(output, "(?:err|exception)") and len(names_of(output, "ok")) < EXPECTED["type/incr"]["redis"]
+    finally:
+        judged.stop()

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""One client of the kill test, in a process of its own: ledger_client.py PORT LEDGER SEED.
+
+Before a batch is sent its adds are appended to LEDGER and synced; outcomes are appended after. When the connection
+breaks, adds without an outcome are open: the client reconnects, asks which tokens the server knows (a MULTI block must
+be known whole or not at all), and replays every open token until the answer is definite. `stop` on stdin: resolve,
+exit 0.
+
+Lines of the ledger, blanks between: S number counter delta token block time | R number value status time |
+F number time error | K token known (0, 1; after a crash, before the replay) | G counter start end value (a read)
+"""
+import os
+import random
+import select
+import sys
+import time
+
+import resp
+
+COUNTERS = 24
+BATCHES_WIDE = (1, 8, 64)
+# Answers that promise that nothing happened and invite the same request again; and those that promise nothing.
+AGAIN = ("LOADING", "TRYAGAIN", "BUSY", "UNCERTAIN")
+STATUSES = (b"APPLIED", b"REPLAYED")
+
+
+class Ledger:
+    def __init__(self, path):
+        self.file = open(path, "a", encoding="utf-8")
+
+    def note(self, *words):
+        self.file.write(" ".join(str(w) for w in words) + "\n")
+
+    def sync(self):
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+
+class Client:
+    def __init__(self, port, path, seed):
+        self.port = port
+        self.name = f"c{seed}"
+        self.random = random.Random(seed)
+        self.ledger = Ledger(path)
+        self.open = {}  # number -> (counter, delta, token, block); insertion order is sending order
+        self.plain = set()  # numbers of adds without a token: their outcome is never asked again
+        self.numbers = 0
+        self.settled = []  # (counter, delta, token, value) to replay now and then
+        self.connection = None
+        self.stopping = False
+
+    def token(self):
+        ms = time.time_ns() // 1_000_000
+        value = (ms << 80) | (7 << 76) | (self.random.getrandbits(12) << 64) | (2 << 62) | self.random.getrandbits(62)
+        text = f"{value:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    def wait(self, seconds):
+        """Passes time between attempts, and hears `stop`."""
+        if select.select([] if self.stopping else [sys.stdin], [], [], seconds)[0]:
+            self.stopping = True
+
+    def new(self, counter, delta, token, block=""):
+        self.numbers += 1
+        self.ledger.note("S", self.numbers, counter, delta, token or "-", block or "-", time.monotonic())
+        self.open[self.numbers] = (counter, delta, token, block)
+        if not token:
+            self.plain.add(self.numbers)
+        return self.numbers
+
+    def add_command(self, number):
+        counter, delta, token, _ = self.open[number]
+        return ["QUIPU.ADD", counter, delta, "TOKEN", token] if token else ["INCR", counter]
+
+    def heard(self, number, reply):
+        counter, delta, token, _ = self.open[number]
+        if isinstance(reply, resp.Error):
+            if not reply.startswith(AGAIN) or not token:
+                self.ledger.note("F", number, time.monotonic(), reply)
+                del self.open[number]
+            return
+        value, status = reply if token else (reply, b"APPLIED")
+        status = status if isinstance(status, bytes) else status.encode()
+        assert status in STATUSES, f"{counter} {token}: {reply!r}"
+        self.ledger.note("R", number, value, status.decode(), time.monotonic())
+        del self.open[number]
+        if token and (len(self.settled) < 500 or self.random.random() < 0.02):
+            self.settled.append((counter, delta, token, value))
+
+    def batch(self):
+        """Random adds, one write; every tenth with a MULTI block over two counters, reads and replays mixed in."""
+        r = self.random
+        commands, on_reply = [], []
+        for _ in range(r.choice(BATCHES_WIDE)):
+            kind = r.random()
+            if kind < 0.70:
+                number = self.new(f"audit:{r.randrange(COUNTERS)}", r.randint(-2**32, 2**32), self.token())
+            elif kind < 0.90:
+                number = self.new("ones", 1, self.token())
+            else:
+                number = self.new(f"plain:{self.name}", 1, "")
+            commands.append(self.add_command(number))
+            on_reply.append(lambda reply, n=number: self.heard(n, reply))
+        if r.random() < 0.1:
+            block = f"{self.name}.{self.numbers}"
+            delta = r.randint(1, 2**32)
+            pair = [self.new(f"audit:{r.randrange(COUNTERS)}", d, self.token(), block) for d in (delta, -delta)]
+            commands += [["MULTI"], *[self.add_command(n) for n in pair], ["EXEC"]]
+            on_reply += [None, None, None, lambda replies, p=pair: self.heard_block(p, replies)]
+        if r.random() < 0.2:
+            counter = f"audit:{r.randrange(COUNTERS)}"
+            commands.append(["GET", counter])
+            on_reply.append(lambda v, c=counter, s=time.monotonic(): self.heard_read(c, s, v))
+        if self.settled and r.random() < 0.2:
+            counter, delta, token, value = r.choice(self.settled)
+            commands.append(["QUIPU.ADD", counter, delta, "TOKEN", token])
+            on_reply.append(lambda v, t=token, w=value: self.heard_replay(t, w, v))
+            commands.append(["QUIPU.ADD", counter, delta + 1, "TOKEN", token])
+            on_reply.append(lambda v, t=token: self.heard_conflict(t, v))
+        self.ledger.sync()
+        self.connection.send(b"".join(resp.encode(*c) for c in commands))
+        for hear in on_reply:
+            reply = self.connection.read()
+            if hear:
+                hear(reply)
+        self.ledger.sync()
+
+    def heard_block(self, pair, replies):
+        for number, reply in zip(pair, replies if isinstance(replies, list) else [replies] * len(pair)):
+            self.heard(number, reply)
+
+    def heard_read(self, counter, start, value):
+        if not isinstance(value, resp.Error):
+            self.ledger.note("G", counter, start, time.monotonic(), int(value or 0))
+
+    def heard_replay(self, token, value, reply):
+        if isinstance(reply, resp.Error) and reply.startswith(AGAIN):
+            return
+        same = not isinstance(reply, resp.Error) and reply[0] == value and reply[1] in (b"REPLAYED", "REPLAYED")
+        assert same, f"token {token}: first {value}, replayed {reply!r}"
+
+    def heard_conflict(self, token, reply):
+        refused = isinstance(reply, resp.Error) and reply.startswith(("TOKENCONFLICT", *AGAIN))
+        assert refused, f"token {token}: {reply!r}"
+
+    def resolve(self):
+        """Everything open gets its outcome. Adds without a token stay open for ever."""
+        for number in [n for n in self.open if n in self.plain]:
+            del self.open[number]
+        waiting = list(self.open)
+        known = self.connection.pipeline([["QUIPU.TOKEN", self.open[n][0], self.open[n][2]] for n in waiting])
+        for number, reply in zip(waiting, known):
+            if isinstance(reply, resp.Error):
+                assert reply.startswith(AGAIN), reply
+                return
+            self.ledger.note("K", self.open[number][2], int(reply is not None))
+        for number, reply in zip(waiting, self.connection.pipeline([self.add_command(n) for n in waiting])):
+            self.heard(number, reply)
+        self.ledger.sync()
+
+    def run(self):
+        while not (self.stopping and not self.open):
+            try:
+                if not self.connection:
+                    self.connection = resp.Connection(self.port)
+                if self.open:
+                    self.resolve()
+                    self.wait(0.01 if self.open else 0)
+                elif not self.stopping:
+                    self.batch()
+                    self.wait(0)
+            except (OSError, resp.Closed):
+                if self.connection:
+                    self.connection.close()
+                self.connection = None
+                self.wait(0.02)
+
+
+if __name__ == "__main__":
+    Client(int(sys.argv[1]), sys.argv[2], int(sys.argv[3])).run()
