@@ -6,7 +6,8 @@
 //           succeeds: the caller fences itself.
 // Errors    kStorageFull (no space, quota), kNotFound (no such file), kAlreadyExists (lock held by another process),
 //           kUnavailable (everything else: EIO, EACCES, EROFS, ...). Messages name call, path and errno.
-// Threads   A Disk from any thread. A File or LogFile from one thread at a time.
+// Threads   A Disk from any thread. A File or LogFile from one thread at a time, except that several may ReadAt a File that
+//           nobody changes meanwhile.
 #pragma once
 #include <cstdint>
 #include <memory>
