@@ -1,13 +1,21 @@
-// The settled state: what the journal has already given up, as sorted runs on disk (RocksDB, fed only by bulk load, never
-// by its write path). Counters' checkpoints, the index of their names, interval sums; and per time slice the events and
-// the tokens, so that retention drops whole slices. One settle is one atomic step together with the position it reaches.
+// The settled state: what the journal has already given up, as sorted runs on disk (RocksDB, fed only by bulk load,
+// never by its write path). Counters' checkpoints, the index of their names, interval sums; and per time slice the
+// events and the tokens, so that retention drops whole slices. One settle is one atomic step together with the position
+// it reaches.
 //
-// Layout    One column family each for `meta`, `counters`, `names`, `sums`; per slice `events-N` and `tokens-N`, N = slice
-//           number = commit time / slice width. Keys and values: docs/internals/settled.md, golden files in test/golden.
+// Layout    One column family each for `meta`, `counters`, `names`, `sums`; per slice `events-START-WIDTH` and
+//           `tokens-START-WIDTH` in microseconds of commit time, so that another slice width leaves old slices
+//           readable. Keys and values: docs/internals/settled.md, golden files in test/golden.
 // Threads   Reads from any thread at any time. A SettleRun, Compact and Drop* from one thread at a time (the worker).
 //           RocksDB starts no work of its own: no memtable is ever filled, automatic compaction is off.
-// Durable   What Commit returned kOk for survives power loss. After a crash in Commit all of the run is there or none.
-// Errors    kDataLoss (a checksum failed or a row does not decode; the message names the file), kStorageFull, kUnavailable.
+// Durable   What Commit, Compact and Drop* returned kOk for survives power loss. After a crash in Commit all of the run
+// is
+//           there or none.
+// Errors    kDataLoss (a checksum failed, a file is missing, a row does not decode; the message names the file or the
+// column
+//           family), kStorageFull, kUnavailable. After kStorageFull, and kUnavailable from a write, nothing has changed
+//           and the next change may succeed. After a failed sync every further change is kUnavailable and whether the
+//           run is there shows only at the next Open; reads go on.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -53,16 +61,16 @@ struct SettledEvent {
   Position position = 0;
   OpKind kind = OpKind::kAdd;
   Outcome outcome = Outcome::kApplied;
-  bool exists = true;       // the counter, after the event
-  uint32_t events = 1;      // adds without a token that share the record
-  int64_t delta = 0;        // asked
+  bool exists = true;   // the counter, after the event
+  uint32_t events = 1;  // adds without a token that share the record
+  int64_t delta = 0;    // asked
   int64_t applied = 0;
-  int64_t value = 0;        // after
-  int64_t expiry_ms = 0;    // after
+  int64_t value = 0;      // after
+  int64_t expiry_ms = 0;  // after
   Micros event_us = 0;
-  Micros commit_us = 0;     // decides the slice
-  uint64_t content = 0;     // digest of what was asked, to tell a replay from a conflict
-  std::string_view token;   // text form, empty if none
+  Micros commit_us = 0;    // decides the slice
+  uint64_t content = 0;    // digest of what was asked, to tell a replay from a conflict
+  std::string_view token;  // text form, empty if none
 };
 
 enum class Interval : uint8_t { kMinute = 1, kHour = 2, kDay = 3 };  // on disk; never renumber
@@ -80,10 +88,13 @@ class SettleRun {
   // Within one slice ordered by print.
   virtual Status AddToken(const TokenPrint& print, Micros commit_us, Position position) = 0;
   // Ordered by (counter, interval, start). Adds to what earlier runs hold.
-  virtual Status AddSum(const CounterRef& counter, Interval interval, int64_t start_us, int64_t sum, uint64_t events) = 0;
-  // Small named values that change with this run (settled positions, namespaces, sources, counts); empty value = delete.
+  virtual Status AddSum(const CounterRef& counter, Interval interval, int64_t start_us, int64_t sum,
+                        uint64_t events) = 0;
+  // Small named values that change with this run (settled positions, namespaces, sources, counts), in any order; the
+  // last one of a key counts; empty value = delete.
   virtual Status PutMeta(std::string_view key, std::string_view value) = 0;
-  // Everything above in one step. The run is over afterwards, whatever the outcome; destroying it uncommitted discards it.
+  // Everything above in one step. The run is over afterwards, whatever the outcome; destroying it uncommitted discards
+  // it.
   virtual Status Commit() = 0;
   virtual ~SettleRun() = default;
 };
@@ -96,8 +107,11 @@ struct SettledOptions {
 
 class SettledStore {
  public:
-  // Opens or creates `dir`. kDataLoss, kUnavailable, kStorageFull.
-  static Result<std::unique_ptr<SettledStore>> Open(rt::Disk* disk, const std::string& dir, const SettledOptions& options);
+  // Opens or creates `dir`; its parent must exist. One store per directory at a time. kDataLoss, kUnavailable,
+  // kStorageFull. A directory without any file of a store counts as new: who knows that there was one must look
+  // (GetMeta) and refuse.
+  static Result<std::unique_ptr<SettledStore>> Open(rt::Disk* disk, const std::string& dir,
+                                                    const SettledOptions& options);
 
   virtual Result<std::unique_ptr<SettleRun>> BeginRun() = 0;
 
@@ -107,7 +121,7 @@ class SettledStore {
   virtual Result<std::vector<std::pair<std::string, std::string>>> ListMeta(std::string_view prefix) = 0;
 
   // The event that `print` stands for, looked for in the slices whose time reaches to or past since_commit_us.
-  // `event->token` points into *backing.
+  // Its token points into *backing.
   virtual Result<std::optional<SettledEvent>> FindToken(const TokenPrint& print, const CounterRef& counter,
                                                         Micros since_commit_us, std::string* backing) = 0;
 
@@ -120,21 +134,24 @@ class SettledStore {
   // Events of a counter in ascending position, greater than `after`, over all slices, until visit returns false.
   virtual Status ScanEvents(const CounterRef& counter, Position after,
                             const std::function<bool(const SettledEvent&)>& visit) = 0;
-  // Interval sums of a counter, ascending by start, start >= from_us and < to_us.
+  // Interval sums of a counter, ascending by start, start >= from_us and < to_us. Sums are kept exactly; kOverflow
+  // where one does not fit 64 bits.
   virtual Status ScanSums(const CounterRef& counter, Interval interval, int64_t from_us, int64_t to_us,
                           const std::function<bool(int64_t start_us, int64_t sum, uint64_t events)>& visit) = 0;
 
-  // Retention: drops whole slices that end at or before the time.
+  // Retention: drops whole slices that end at or before the time. Events go with their tokens.
   virtual Status DropTokensBefore(Micros commit_us) = 0;
   virtual Status DropEventsBefore(Micros commit_us) = 0;
-  // Merges runs where there are too many. Long; on the worker.
+  // Merges runs where there are too many, the newest ones first. Long; on the worker.
   virtual Status Compact() = 0;
 
+  // Reads every file and compares it with its checksum. What a read checks anyway is less: the blocks that it touches.
   virtual Status VerifyChecksums() = 0;
   // Every counter that has a checkpoint or events, in key order, with its checkpoint (null if none) and its events in
-  // ascending position: what `quipu check` recounts.
-  virtual Status VisitAll(const std::function<Status(const CounterRef&, const Checkpoint*, const std::vector<SettledEvent>&)>& visit) = 0;
-  // Every token row: print, commit slice start, position.
+  // ascending position: what `quipu check` recounts. Holds one counter's events in memory.
+  virtual Status VisitAll(
+      const std::function<Status(const CounterRef&, const Checkpoint*, const std::vector<SettledEvent>&)>& visit) = 0;
+  // Every token row, slice by slice.
   virtual Status VisitTokens(const std::function<Status(const TokenPrint&, Position)>& visit) = 0;
 
   virtual uint64_t DiskBytes() const = 0;

@@ -1,0 +1,398 @@
+#include "store/embedded/rocks_disk.h"
+
+#include <charconv>
+
+#include "base/crc32c.h"
+
+namespace quipu::store {
+namespace {
+
+using rocksdb::FileOptions;
+using rocksdb::IODebugContext;
+using rocksdb::IOOptions;
+using rocksdb::IOStatus;
+using rocksdb::Slice;
+
+constexpr Code kCarried[] = {Code::kStorageFull, Code::kNotFound, Code::kAlreadyExists, Code::kDataLoss,
+                             Code::kUnavailable};
+constexpr std::string_view kCurrentName = "CURRENT";
+constexpr std::string_view kManifestPrefix = "MANIFEST-";
+constexpr uint64_t kSmallFileBytesMax = 1u << 30;  // CURRENT, IDENTITY, MANIFEST: far below; a bound on damage
+
+std::string_view BaseName(std::string_view path) { return path.substr(path.find_last_of('/') + 1); }
+std::string DirName(std::string_view path) {
+  const size_t slash = path.find_last_of('/');
+  return slash == std::string_view::npos ? "." : std::string(path.substr(0, slash));
+}
+
+IOStatus ToRocks(const Status& status) {
+  if (status.ok()) return IOStatus::OK();
+  const std::string text = status.ToString();
+  switch (status.code()) {
+    case Code::kNotFound:
+      return IOStatus::PathNotFound(text);
+    case Code::kDataLoss:
+      return IOStatus::Corruption(text);
+    default:
+      return IOStatus::IOError(text);
+  }
+}
+
+class RocksSequentialFile final : public rocksdb::FSSequentialFile {
+ public:
+  explicit RocksSequentialFile(std::unique_ptr<rt::File> file) : file_(std::move(file)) {}
+
+  IOStatus Read(size_t n, const IOOptions&, Slice* result, char* scratch, IODebugContext*) override {
+    auto got = file_->ReadAt(offset_, {scratch, n});
+    *result = Slice(scratch, got ? *got : 0);
+    offset_ += result->size();
+    return ToRocks(got.status());
+  }
+  IOStatus Skip(uint64_t n) override {
+    auto size = file_->Size();
+    if (size) offset_ = std::min(offset_ + n, *size);
+    return ToRocks(size.status());
+  }
+
+ private:
+  std::unique_ptr<rt::File> file_;
+  uint64_t offset_ = 0;
+};
+
+class TextSequentialFile final : public rocksdb::FSSequentialFile {
+ public:
+  explicit TextSequentialFile(std::string text) : text_(std::move(text)) {}
+
+  IOStatus Read(size_t n, const IOOptions&, Slice* result, char* scratch, IODebugContext*) override {
+    n = std::min(n, text_.size() - offset_);
+    if (n > 0) std::memcpy(scratch, text_.data() + offset_, n);
+    *result = Slice(scratch, n);
+    offset_ += n;
+    return IOStatus::OK();
+  }
+  IOStatus Skip(uint64_t n) override {
+    offset_ += std::min<uint64_t>(n, text_.size() - offset_);
+    return IOStatus::OK();
+  }
+
+ private:
+  const std::string text_;
+  size_t offset_ = 0;
+};
+
+class RocksRandomAccessFile final : public rocksdb::FSRandomAccessFile {
+ public:
+  explicit RocksRandomAccessFile(std::unique_ptr<rt::File> file) : file_(std::move(file)) {}
+
+  IOStatus Read(uint64_t offset, size_t n, const IOOptions&, Slice* result, char* scratch,
+                IODebugContext*) const override {
+    auto got = file_->ReadAt(offset, {scratch, n});
+    *result = Slice(scratch, got ? *got : 0);
+    return ToRocks(got.status());
+  }
+
+ private:
+  const std::unique_ptr<rt::File> file_;
+};
+
+class RocksLock final : public rocksdb::FileLock {
+ public:
+  explicit RocksLock(std::unique_ptr<rt::FileLock> held) : held_(std::move(held)) {}
+
+ private:
+  const std::unique_ptr<rt::FileLock> held_;
+};
+
+}  // namespace
+
+// RocksDB's writer gathers up to 1 MiB before it calls Append, so each call is one write.
+class RocksWritableFile final : public rocksdb::FSWritableFile {
+ public:
+  RocksWritableFile(RocksDisk* disk, std::string path, std::unique_ptr<rt::File> file)
+      : disk_(disk),
+        path_(std::move(path)),
+        file_(std::move(file)),
+        is_manifest_(BaseName(path_).starts_with(kManifestPrefix)) {}
+
+  using FSWritableFile::Append;
+  IOStatus Append(const Slice& data, const IOOptions&, IODebugContext*) override {
+    if (failed_.ok()) failed_ = disk_->fence();
+    if (failed_.ok()) failed_ = file_->WriteAt(size_, {data.data(), data.size()});
+    if (!failed_.ok()) return ToRocks(failed_);
+    QUIPU_ASSERT(!is_manifest_ || !synced_, "{} is appended to after its sync, which its seal does not cover", path_);
+    size_ += data.size();
+    if (is_manifest_) crc_ = Crc32c(crc_, data.data(), data.size());
+    return IOStatus::OK();
+  }
+  IOStatus Sync(const IOOptions&, IODebugContext*) override {
+    if (failed_.ok()) failed_ = disk_->fence();
+    if (!failed_.ok()) return ToRocks(failed_);
+    failed_ = file_->Sync();
+    // Out of space: this file is spoiled, and nothing refers to it yet. Anything else may have taken more with it.
+    if (!failed_.ok() && failed_.code() != Code::kStorageFull) failed_ = disk_->Fence(std::move(failed_));
+    synced_ = true;
+    if (failed_.ok() && is_manifest_) {
+      std::lock_guard lock(disk_->mutex_);
+      disk_->last_manifest_ = {.manifest = std::string(BaseName(path_)), .size = size_, .crc = crc_};
+    }
+    return ToRocks(failed_);
+  }
+  IOStatus Flush(const IOOptions&, IODebugContext*) override { return ToRocks(failed_); }
+  IOStatus Close(const IOOptions&, IODebugContext*) override {
+    file_.reset();
+    return ToRocks(failed_);
+  }
+  uint64_t GetFileSize(const IOOptions&, IODebugContext*) override { return size_; }
+
+ private:
+  RocksDisk* const disk_;
+  const std::string path_;
+  std::unique_ptr<rt::File> file_;
+  const bool is_manifest_;
+  uint64_t size_ = 0;
+  uint32_t crc_ = 0;
+  bool synced_ = false;
+  Status failed_;  // the first failure: a file that lost a write is never good again
+};
+
+class RocksDirectory final : public rocksdb::FSDirectory {
+ public:
+  RocksDirectory(RocksDisk* disk, std::string path) : disk_(disk), path_(std::move(path)) {}
+  IOStatus Fsync(const IOOptions&, IODebugContext*) override { return ToRocks(disk_->SyncDir(path_)); }
+  IOStatus Close(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
+
+ private:
+  RocksDisk* const disk_;
+  const std::string path_;
+};
+
+std::string SealCurrent(const CurrentSeal& seal) {
+  std::string text = fmt::format("{}\n{} {:08x} ", seal.manifest, seal.size, seal.crc);
+  text += fmt::format("{:08x}\n", Crc32c(0, text.data(), text.size()));
+  return text;
+}
+
+std::optional<CurrentSeal> UnsealCurrent(std::string_view text) {
+  const size_t line = text.find('\n');
+  if (line == std::string_view::npos) return std::nullopt;
+  CurrentSeal seal{.manifest = std::string(text.substr(0, line))};
+  const char* const end = text.data() + text.size();
+  auto number = std::from_chars(text.data() + line + 1, end, seal.size);
+  if (number.ec != std::errc() || number.ptr == end) return std::nullopt;
+  number = std::from_chars(number.ptr + 1, end, seal.crc, 16);
+  if (number.ec != std::errc()) return std::nullopt;
+  // There is one spelling, and it holds a checksum of itself.
+  if (!seal.manifest.starts_with(kManifestPrefix) || SealCurrent(seal) != text) return std::nullopt;
+  return seal;
+}
+
+Status FromRocks(const rocksdb::Status& status, std::string_view what) {
+  if (status.ok()) return OkStatus();
+  const std::string text = status.ToString();
+  Code code = Code::kUnavailable;
+  if (status.IsCorruption() || status.IsPathNotFound() || status.IsNotFound()) {
+    code = Code::kDataLoss;
+  } else {
+    for (const Code carried : kCarried) {
+      if (text.find(CodeName(carried)) != std::string::npos) {
+        code = carried == Code::kNotFound ? Code::kDataLoss : carried;
+        break;
+      }
+    }
+    if (code == Code::kAlreadyExists) code = Code::kUnavailable;
+  }
+  return Status(code, fmt::format("{}: {}", what, text));
+}
+
+Status RocksDisk::fence() const {
+  if (!fenced_.load(std::memory_order_acquire)) return OkStatus();
+  std::lock_guard lock(mutex_);
+  return fence_;
+}
+
+Status RocksDisk::Fence(Status status) {
+  std::lock_guard lock(mutex_);
+  if (fence_.ok()) {
+    fence_ = Status(Code::kUnavailable,
+                    fmt::format("nothing is written any more after a failed sync: {}", status.message()));
+  }
+  fenced_.store(true, std::memory_order_release);
+  return status;
+}
+
+Status RocksDisk::SyncDir(const std::string& dir) {
+  QUIPU_RETURN_IF_ERROR(fence());
+  Status status = disk_->SyncDir(dir);
+  return status.ok() ? status : Fence(std::move(status));
+}
+
+Result<std::string> RocksDisk::ReadWhole(const std::string& path) {
+  QUIPU_ASSIGN_OR_RETURN(auto file, disk_->Open(path, rt::OpenMode::kRead));
+  QUIPU_ASSIGN_OR_RETURN(const uint64_t size, file->Size());
+  if (size > kSmallFileBytesMax) {
+    return Status(Code::kDataLoss, fmt::format("{}: size {} is above {}", path, size, kSmallFileBytesMax));
+  }
+  std::string text(size, '\0');
+  QUIPU_ASSIGN_OR_RETURN(const size_t got, file->ReadAt(0, text));
+  text.resize(got);
+  return text;
+}
+
+Result<std::string> RocksDisk::ReadCurrent(const std::string& path) {
+  QUIPU_ASSIGN_OR_RETURN(const std::string text, ReadWhole(path));
+  const auto seal = UnsealCurrent(text);
+  if (!seal) return Status(Code::kDataLoss, fmt::format("{}: the seal does not hold", path));
+  const std::string manifest_path = fmt::format("{}/{}", DirName(path), seal->manifest);
+  auto manifest = ReadWhole(manifest_path);
+  if (!manifest) {
+    if (manifest.code() != Code::kNotFound) return manifest.status();
+    return Status(Code::kDataLoss, fmt::format("{}: missing, and {} names it", manifest_path, path));
+  }
+  const uint32_t crc = Crc32c(0, manifest->data(), manifest->size());
+  if (manifest->size() != seal->size || crc != seal->crc) {
+    return Status(Code::kDataLoss, fmt::format("{}: {} bytes with CRC32C {:08x}, but {} says {} bytes with {:08x}",
+                                               manifest_path, manifest->size(), crc, path, seal->size, seal->crc));
+  }
+  return seal->manifest + "\n";
+}
+
+Status RocksDisk::Seal(const std::string& path) {
+  QUIPU_ASSIGN_OR_RETURN(const std::string text, ReadWhole(path));
+  CurrentSeal seal;
+  {
+    std::lock_guard lock(mutex_);
+    seal = last_manifest_;
+  }
+  QUIPU_ASSERT(text == seal.manifest + "\n", "CURRENT is to name {}, the MANIFEST synced last is {}", text,
+               seal.manifest);
+  const std::string sealed = SealCurrent(seal);
+  QUIPU_ASSIGN_OR_RETURN(auto file, disk_->Open(path, rt::OpenMode::kReadWrite));
+  QUIPU_RETURN_IF_ERROR(file->WriteAt(0, sealed));
+  Status status = file->Sync();
+  return status.ok() || status.code() == Code::kStorageFull ? status : Fence(std::move(status));
+}
+
+IOStatus RocksDisk::NewSequentialFile(const std::string& path, const FileOptions&,
+                                      std::unique_ptr<rocksdb::FSSequentialFile>* out, IODebugContext*) {
+  if (BaseName(path) == kCurrentName) {
+    auto text = ReadCurrent(path);
+    if (text) *out = std::make_unique<TextSequentialFile>(std::move(*text));
+    return ToRocks(text.status());
+  }
+  auto file = disk_->Open(path, rt::OpenMode::kRead);
+  if (file) *out = std::make_unique<RocksSequentialFile>(std::move(*file));
+  return ToRocks(file.status());
+}
+
+IOStatus RocksDisk::NewRandomAccessFile(const std::string& path, const FileOptions&,
+                                        std::unique_ptr<rocksdb::FSRandomAccessFile>* out, IODebugContext*) {
+  auto file = disk_->Open(path, rt::OpenMode::kRead);
+  if (file) *out = std::make_unique<RocksRandomAccessFile>(std::move(*file));
+  // Only runs are opened so, and the state names them. (For "not found" RocksDB would look for its older suffix.)
+  if (file.code() == Code::kNotFound) return ToRocks(Status(Code::kDataLoss, std::string(file.status().message())));
+  return ToRocks(file.status());
+}
+
+IOStatus RocksDisk::NewWritableFile(const std::string& path, const FileOptions&,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* out, IODebugContext*) {
+  if (Status status = fence(); !status.ok()) return ToRocks(status);
+  auto file = disk_->Open(path, rt::OpenMode::kTruncate);
+  if (file) *out = std::make_unique<RocksWritableFile>(this, path, std::move(*file));
+  return ToRocks(file.status());
+}
+
+IOStatus RocksDisk::ReopenWritableFile(const std::string& path, const FileOptions&,
+                                       std::unique_ptr<rocksdb::FSWritableFile>*, IODebugContext*) {
+  return IOStatus::NotSupported("files are written once", path);
+}
+
+IOStatus RocksDisk::NewDirectory(const std::string& path, const IOOptions&, std::unique_ptr<rocksdb::FSDirectory>* out,
+                                 IODebugContext*) {
+  *out = std::make_unique<RocksDirectory>(this, path);
+  return IOStatus::OK();
+}
+
+IOStatus RocksDisk::FileExists(const std::string& path, const IOOptions&, IODebugContext*) {
+  return disk_->Exists(path) ? IOStatus::OK() : IOStatus::NotFound(path);
+}
+
+IOStatus RocksDisk::GetChildren(const std::string& dir, const IOOptions&, std::vector<std::string>* out,
+                                IODebugContext*) {
+  auto names = disk_->List(dir);
+  if (names) *out = std::move(*names);
+  return ToRocks(names.status());
+}
+
+IOStatus RocksDisk::DeleteFile(const std::string& path, const IOOptions&, IODebugContext*) {
+  // The state that is on the medium may be the one that needs this file.
+  if (Status status = fence(); !status.ok()) return ToRocks(status);
+  return ToRocks(disk_->Remove(path));
+}
+
+IOStatus RocksDisk::CreateDir(const std::string& path, const IOOptions&, IODebugContext*) {
+  return ToRocks(disk_->MakeDir(path));
+}
+
+IOStatus RocksDisk::CreateDirIfMissing(const std::string& path, const IOOptions&, IODebugContext*) {
+  return ToRocks(disk_->MakeDir(path));
+}
+
+IOStatus RocksDisk::DeleteDir(const std::string& path, const IOOptions&, IODebugContext*) {
+  return ToRocks(disk_->RemoveDir(path));
+}
+
+IOStatus RocksDisk::GetFileSize(const std::string& path, const IOOptions&, uint64_t* size, IODebugContext*) {
+  auto file = disk_->Open(path, rt::OpenMode::kRead);
+  if (!file) return ToRocks(file.status());
+  auto got = (*file)->Size();
+  if (got) *size = *got;
+  return ToRocks(got.status());
+}
+
+IOStatus RocksDisk::GetFileModificationTime(const std::string&, const IOOptions&, uint64_t* time, IODebugContext*) {
+  *time = 0;
+  return IOStatus::OK();
+}
+
+IOStatus RocksDisk::RenameFile(const std::string& from, const std::string& to, const IOOptions&, IODebugContext*) {
+  Status status = fence();
+  if (status.ok() && BaseName(to) == kCurrentName) status = Seal(from);
+  if (status.ok()) status = SyncDir(DirName(to));
+  if (status.ok()) {
+    status = disk_->Rename(from, to);
+    if (!status.ok() && status.code() != Code::kStorageFull) status = Fence(std::move(status));
+  }
+  return ToRocks(status);
+}
+
+IOStatus RocksDisk::LinkFile(const std::string& from, const std::string& to, const IOOptions&, IODebugContext*) {
+  if (Status status = fence(); !status.ok()) return ToRocks(status);
+  return ToRocks(disk_->Rename(from, to));
+}
+
+IOStatus RocksDisk::LockFile(const std::string& path, const IOOptions&, rocksdb::FileLock** lock, IODebugContext*) {
+  auto held = disk_->Lock(path);
+  if (held) *lock = new RocksLock(std::move(*held));
+  return ToRocks(held.status());
+}
+
+IOStatus RocksDisk::UnlockFile(rocksdb::FileLock* lock, const IOOptions&, IODebugContext*) {
+  delete lock;
+  return IOStatus::OK();
+}
+
+IOStatus RocksDisk::GetTestDirectory(const IOOptions&, std::string*, IODebugContext*) {
+  return IOStatus::NotSupported("no test directory");
+}
+
+IOStatus RocksDisk::GetAbsolutePath(const std::string& path, const IOOptions&, std::string* out, IODebugContext*) {
+  *out = path;
+  return IOStatus::OK();
+}
+
+IOStatus RocksDisk::IsDirectory(const std::string& path, const IOOptions&, bool* is_dir, IODebugContext*) {
+  *is_dir = disk_->IsDir(path);
+  return IOStatus::OK();
+}
+
+}  // namespace quipu::store

@@ -1,0 +1,127 @@
+// RocksDB's file system over rt::Disk, so that every byte it reads or writes passes our seam, on the real disk and on
+// the simulated one alike. It holds RocksDB to three rules that a harsh disk demands:
+//
+//   Written once   A file is appended to, synced, and never opened for writing again. The store opens RocksDB so that
+//   each
+//                  change of its state is a whole new MANIFEST: there is no torn tail that could be taken for an old
+//                  state.
+//   Sealed         CURRENT names the MANIFEST together with its size and CRC32C (SealCurrent below), so that a cut or
+//                  changed MANIFEST, which RocksDB alone may take for a shorter one, is kDataLoss.
+//   Fenced         After a failed sync or directory sync nothing is written or removed any more: what such a file
+//   holds,
+//                  or which names survive, is no longer known. Reads go on.
+//
+// A hard link of an ingested file is a rename: the temporary name is gone afterwards.
+//
+// Threads   Any. Files as RocksDB uses them: writers and sequential readers by one thread, random readers by many.
+// Errors    Each IOStatus carries our Status as text; FromRocks finds it again. Out of space travels as a plain I/O
+// error,
+//           because RocksDB would start a recovery thread of its own for its NoSpace.
+#pragma once
+#include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "rt/disk.h"
+
+namespace quipu::store {
+
+// What CURRENT says: "MANIFEST-000012\n" and a line with size, CRC32C of the MANIFEST, and CRC32C of all before it.
+struct CurrentSeal {
+  std::string manifest;  // file name without directory
+  uint64_t size = 0;
+  uint32_t crc = 0;
+  bool operator==(const CurrentSeal&) const = default;
+};
+std::string SealCurrent(const CurrentSeal& seal);
+std::optional<CurrentSeal> UnsealCurrent(std::string_view text);
+
+// A RocksDB status as ours, `what` in front. Corruption and missing files are kDataLoss; what the disk reported is what
+// it reported; anything else is kUnavailable.
+Status FromRocks(const rocksdb::Status& status, std::string_view what);
+
+class RocksDisk final : public rocksdb::FileSystem {
+ public:
+  explicit RocksDisk(rt::Disk* disk) : disk_(disk) {}
+
+  static const char* kClassName() { return "QuipuDisk"; }
+  const char* Name() const override { return kClassName(); }
+
+  // kOk, or the failure after which nothing is written any more.
+  Status fence() const;
+
+  // Opening CURRENT checks the seal and the MANIFEST that it names, and yields the name alone.
+  rocksdb::IOStatus NewSequentialFile(const std::string& path, const rocksdb::FileOptions& options,
+                                      std::unique_ptr<rocksdb::FSSequentialFile>* out,
+                                      rocksdb::IODebugContext* context) override;
+  rocksdb::IOStatus NewRandomAccessFile(const std::string& path, const rocksdb::FileOptions& options,
+                                        std::unique_ptr<rocksdb::FSRandomAccessFile>* out,
+                                        rocksdb::IODebugContext* context) override;
+  rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* out,
+                                    rocksdb::IODebugContext* context) override;
+  rocksdb::IOStatus ReopenWritableFile(const std::string& path, const rocksdb::FileOptions& options,
+                                       std::unique_ptr<rocksdb::FSWritableFile>* out,
+                                       rocksdb::IODebugContext* context) override;
+  rocksdb::IOStatus NewDirectory(const std::string& path, const rocksdb::IOOptions& options,
+                                 std::unique_ptr<rocksdb::FSDirectory>* out, rocksdb::IODebugContext* context) override;
+  rocksdb::IOStatus FileExists(const std::string& path, const rocksdb::IOOptions& options,
+                               rocksdb::IODebugContext* context) override;
+  rocksdb::IOStatus GetChildren(const std::string& dir, const rocksdb::IOOptions& options,
+                                std::vector<std::string>* out, rocksdb::IODebugContext* context) override;
+  rocksdb::IOStatus DeleteFile(const std::string& path, const rocksdb::IOOptions& options,
+                               rocksdb::IODebugContext* context) override;
+  rocksdb::IOStatus CreateDir(const std::string& path, const rocksdb::IOOptions& options,
+                              rocksdb::IODebugContext* context) override;
+  rocksdb::IOStatus CreateDirIfMissing(const std::string& path, const rocksdb::IOOptions& options,
+                                       rocksdb::IODebugContext* context) override;
+  rocksdb::IOStatus DeleteDir(const std::string& path, const rocksdb::IOOptions& options,
+                              rocksdb::IODebugContext* context) override;
+  rocksdb::IOStatus GetFileSize(const std::string& path, const rocksdb::IOOptions& options, uint64_t* size,
+                                rocksdb::IODebugContext* context) override;
+  rocksdb::IOStatus GetFileModificationTime(const std::string& path, const rocksdb::IOOptions& options, uint64_t* time,
+                                            rocksdb::IODebugContext* context) override;
+  // Syncs the directory first, so that a name never becomes durable before the names that it relies on.
+  rocksdb::IOStatus RenameFile(const std::string& from, const std::string& to, const rocksdb::IOOptions& options,
+                               rocksdb::IODebugContext* context) override;
+  rocksdb::IOStatus LinkFile(const std::string& from, const std::string& to, const rocksdb::IOOptions& options,
+                             rocksdb::IODebugContext* context) override;
+  rocksdb::IOStatus LockFile(const std::string& path, const rocksdb::IOOptions& options, rocksdb::FileLock** lock,
+                             rocksdb::IODebugContext* context) override;
+  rocksdb::IOStatus UnlockFile(rocksdb::FileLock* lock, const rocksdb::IOOptions& options,
+                               rocksdb::IODebugContext* context) override;
+  rocksdb::IOStatus GetTestDirectory(const rocksdb::IOOptions& options, std::string* path,
+                                     rocksdb::IODebugContext* context) override;
+  rocksdb::IOStatus GetAbsolutePath(const std::string& path, const rocksdb::IOOptions& options, std::string* out,
+                                    rocksdb::IODebugContext* context) override;
+  rocksdb::IOStatus IsDirectory(const std::string& path, const rocksdb::IOOptions& options, bool* is_dir,
+                                rocksdb::IODebugContext* context) override;
+
+ private:
+  friend class RocksWritableFile;
+  friend class RocksDirectory;
+
+  // Fences on `status` and gives it back.
+  Status Fence(Status status);
+  Status SyncDir(const std::string& dir);
+  // Replaces the content of the temporary file that is about to become CURRENT by its sealed form.
+  Status Seal(const std::string& path);
+  Result<std::string> ReadCurrent(const std::string& path);
+  Result<std::string> ReadWhole(const std::string& path);
+
+  rt::Disk* const disk_;
+  mutable std::mutex mutex_;
+  Status fence_;  // mutex_
+  std::atomic<bool> fenced_ = false;
+  CurrentSeal last_manifest_;  // mutex_; of the MANIFEST synced last
+};
+
+}  // namespace quipu::store

@@ -1,0 +1,305 @@
+#include "store/embedded/settled.h"
+
+#include <gtest/gtest.h>
+
+#include "rt/host.h"
+#include "rt/real.h"
+#include "store/embedded/settled_model.h"
+
+namespace quipu::store {
+namespace {
+
+const CounterRef kVisits{.ns = 1, .hash = 7, .name = "visits"};
+
+class SettledTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    parent_ = rt::MakeTemporaryDir("quipu-settled").value();
+    dir_ = parent_ + "/settled";
+    Reopen();
+  }
+  void TearDown() override {
+    store_.reset();
+    ASSERT_TRUE(rt::RemoveTree(parent_).ok());
+  }
+  void Reopen() {
+    store_.reset();
+    auto opened = SettledStore::Open(disk_.get(), dir_, options_);
+    ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+    store_ = std::move(*opened);
+  }
+  size_t CountFiles(std::string_view suffix) {
+    const auto names = disk_->List(dir_).value();
+    return static_cast<size_t>(std::ranges::count_if(names, [&](const auto& name) { return name.ends_with(suffix); }));
+  }
+  // One event with a token, its token row and nothing else.
+  void Settle(Position position, Micros commit_us, TokenPrint print) {
+    auto run = store_->BeginRun().value();
+    ASSERT_EQ(run->AddEvent(kVisits, {.position = position, .commit_us = commit_us, .token = "t"}).ToString(), "OK");
+    ASSERT_EQ(run->AddToken(print, commit_us, position).ToString(), "OK");
+    ASSERT_EQ(run->Commit().ToString(), "OK");
+  }
+  std::vector<Position> Positions(Position after) {
+    std::vector<Position> positions;
+    const auto visit = [&](const SettledEvent& event) {
+      positions.push_back(event.position);
+      return true;
+    };
+    EXPECT_EQ(store_->ScanEvents(kVisits, after, visit).ToString(), "OK");
+    return positions;
+  }
+
+  const std::unique_ptr<rt::Disk> disk_ = rt::MakeRealDisk();
+  std::string parent_, dir_;
+  SettledOptions options_{.slice_us = kModelSlice, .block_cache_bytes = 8 << 20, .runs_max = 3};
+  std::unique_ptr<SettledStore> store_;
+  std::string backing_;
+};
+
+TEST_F(SettledTest, EqualsAPlainModelThroughSettlesMergesDropsAndReopens) {
+  for (uint64_t seed = 1; seed <= 2; seed++) {
+    SCOPED_TRACE(seed);
+    store_.reset();
+    dir_ = fmt::format("{}/{}", parent_, seed);
+    Reopen();
+    SettledModel model(seed);
+    for (int step = 0; step < 40; step++) {
+      const ModelRun run = model.MakeRun(model.random().Below(40));
+      ASSERT_EQ(Write(run, store_.get()).ToString(), "OK");
+      model.Apply(run);
+      const Micros past = model.now() - 2 * kModelSlice;
+      switch (model.random().Below(8)) {
+        case 0:
+          ASSERT_EQ(store_->DropTokensBefore(past).ToString(), "OK");
+          model.DropTokensBefore(past);
+          break;
+        case 1:
+          ASSERT_EQ(store_->DropEventsBefore(past).ToString(), "OK");
+          model.DropEventsBefore(past);
+          break;
+        case 2:
+          Reopen();
+          break;
+        case 3:
+        case 4:
+          ASSERT_EQ(store_->Compact().ToString(), "OK");
+          break;
+        default:
+          break;
+      }
+      const auto state = model.ReadState(store_.get());
+      ASSERT_TRUE(state.ok()) << step << ": " << state.status().ToString();
+      ASSERT_TRUE(*state == model.state()) << "step " << step;
+      ASSERT_EQ(model.CheckTokens(store_.get()).ToString(), "OK") << step;
+    }
+    ASSERT_EQ(store_->VerifyChecksums().ToString(), "OK");
+  }
+}
+
+TEST_F(SettledTest, HoldsNothingWhenNew) {
+  EXPECT_EQ(store_->GetCounter(kVisits).value(), std::nullopt);
+  EXPECT_EQ(store_->GetMeta("position").value(), std::nullopt);
+  EXPECT_EQ(store_->FindToken({1, 2}, kVisits, 0, &backing_).value().has_value(), false);
+  EXPECT_EQ(store_->Compact().ToString(), "OK");
+  EXPECT_EQ(store_->DropEventsBefore(1000 * kModelSlice).ToString(), "OK");
+  EXPECT_EQ(store_->VerifyChecksums().ToString(), "OK");
+  EXPECT_EQ(store_->DiskBytes(), 0u);
+}
+
+TEST_F(SettledTest, ARunThatIsNotCommittedLeavesNothing) {
+  {
+    auto run = store_->BeginRun().value();
+    ASSERT_EQ(run->PutCounter(kVisits, {.value = 3, .position = 9}).ToString(), "OK");
+    ASSERT_EQ(CountFiles(".tmp"), 1u);
+  }
+  EXPECT_EQ(CountFiles(".tmp"), 0u);
+  EXPECT_EQ(store_->GetCounter(kVisits).value(), std::nullopt);
+}
+
+TEST_F(SettledTest, ARunWithoutRowsIsNothing) {
+  EXPECT_EQ(store_->BeginRun().value()->Commit().ToString(), "OK");
+  EXPECT_EQ(CountFiles(".sst"), 0u);
+}
+
+TEST_F(SettledTest, LeftoversOfAnInterruptedRunAreCleared) {
+  ASSERT_TRUE(disk_->Open(dir_ + "/run-7.tmp", rt::OpenMode::kCreate).ok());
+  Reopen();
+  EXPECT_EQ(CountFiles(".tmp"), 0u);
+}
+
+TEST_F(SettledTest, MergingKeepsTheLimitAndDeletesWhatItMerged) {
+  for (Position position = 1; position <= 20; position++) {
+    auto run = store_->BeginRun().value();
+    ASSERT_EQ(run->PutCounter(kVisits, {.value = static_cast<int64_t>(position), .position = position}).ToString(),
+              "OK");
+    ASSERT_EQ(run->AddSum(kVisits, Interval::kMinute, -60, 5, 1).ToString(), "OK");
+    ASSERT_EQ(run->Commit().ToString(), "OK");
+    ASSERT_EQ(store_->Compact().ToString(), "OK");
+    EXPECT_LE(CountFiles(".sst"), 2u * 3u);
+    ASSERT_EQ(store_->GetCounter(kVisits).value()->value, static_cast<int64_t>(position));
+  }
+  std::vector<std::pair<int64_t, uint64_t>> sums;
+  const auto visit = [&](int64_t, int64_t sum, uint64_t events) {
+    sums.emplace_back(sum, events);
+    return true;
+  };
+  EXPECT_EQ(store_->ScanSums(kVisits, Interval::kMinute, -60, -59, visit).ToString(), "OK");
+  EXPECT_EQ(sums, (std::vector<std::pair<int64_t, uint64_t>>{{100, 20}}));
+}
+
+TEST_F(SettledTest, OneManifestIsLeftAfterEachChange) {
+  for (Position position = 1; position <= 5; position++) {
+    Settle(position, static_cast<Micros>(position) * kModelSlice, {position, 0});
+    const auto names = disk_->List(dir_).value();
+    EXPECT_EQ(std::ranges::count_if(names, [](const auto& name) { return name.starts_with("MANIFEST"); }), 1);
+  }
+}
+
+TEST_F(SettledTest, DroppedSlicesAreGoneForNewReadsAndWholeForThoseUnderWay) {
+  for (Position position = 1; position <= 4; position++) {
+    Settle(position, static_cast<Micros>(position) * kModelSlice, {position, 0});
+  }
+  std::vector<Position> seen;
+  const auto visit = [&](const SettledEvent& event) {
+    seen.push_back(event.position);
+    if (seen.size() == 1) {
+      EXPECT_EQ(store_->DropEventsBefore(4 * kModelSlice).ToString(), "OK");
+    }
+    return true;
+  };
+  EXPECT_EQ(store_->ScanEvents(kVisits, 0, visit).ToString(), "OK");
+  EXPECT_EQ(seen, (std::vector<Position>{1, 2, 3, 4}));
+  EXPECT_EQ(Positions(0), std::vector<Position>{4});
+  EXPECT_EQ(store_->FindToken({3, 0}, kVisits, 0, &backing_).value().has_value(), false);
+  EXPECT_EQ(store_->FindToken({4, 0}, kVisits, 0, &backing_).value()->position, 4u);
+  EXPECT_EQ(CountFiles(".sst"), 2u);
+  Reopen();
+  EXPECT_EQ(Positions(0), std::vector<Position>{4});
+}
+
+TEST_F(SettledTest, ASliceIsDroppedOnlyOnceItHasEnded) {
+  Settle(1, 5 * kModelSlice, {1, 0});
+  EXPECT_EQ(store_->DropEventsBefore(6 * kModelSlice - 1).ToString(), "OK");
+  EXPECT_EQ(Positions(0), std::vector<Position>{1});
+  EXPECT_EQ(store_->DropEventsBefore(6 * kModelSlice).ToString(), "OK");
+  EXPECT_EQ(Positions(0), std::vector<Position>{});
+}
+
+TEST_F(SettledTest, DroppingTokensLeavesTheirEvents) {
+  Settle(1, kModelSlice, {1, 0});
+  EXPECT_EQ(store_->DropTokensBefore(2 * kModelSlice).ToString(), "OK");
+  EXPECT_EQ(store_->FindToken({1, 0}, kVisits, 0, &backing_).value().has_value(), false);
+  EXPECT_EQ(Positions(0), std::vector<Position>{1});
+}
+
+TEST_F(SettledTest, EventsComeInOrderOfPositionWhereTheClockSteppedBack) {
+  Settle(1, 5 * kModelSlice, {1, 0});
+  Settle(2, 3 * kModelSlice, {2, 0});
+  Settle(3, 5 * kModelSlice, {3, 0});
+  EXPECT_EQ(Positions(0), (std::vector<Position>{1, 2, 3}));
+  EXPECT_EQ(Positions(1), (std::vector<Position>{2, 3}));
+  EXPECT_EQ(Positions(3), std::vector<Position>{});
+}
+
+TEST_F(SettledTest, SlicesOfAnotherWidthStayReadable) {
+  Settle(1, 5 * kModelSlice, {1, 0});
+  options_.slice_us = 2 * kModelSlice;
+  Reopen();
+  Settle(2, 5 * kModelSlice, {2, 0});
+  EXPECT_EQ(Positions(0), (std::vector<Position>{1, 2}));
+  EXPECT_EQ(store_->FindToken({1, 0}, kVisits, 5 * kModelSlice, &backing_).value()->position, 1u);
+  EXPECT_EQ(store_->FindToken({2, 0}, kVisits, 5 * kModelSlice, &backing_).value()->position, 2u);
+  EXPECT_EQ(store_->DropEventsBefore(6 * kModelSlice - 1).ToString(), "OK");
+  EXPECT_EQ(Positions(0), (std::vector<Position>{1, 2}));
+  EXPECT_EQ(store_->DropEventsBefore(6 * kModelSlice).ToString(), "OK");
+  EXPECT_EQ(Positions(0), std::vector<Position>{});
+}
+
+TEST_F(SettledTest, TimesBeforeTheEpochHaveASlice) {
+  Settle(1, -1, {1, 0});
+  EXPECT_EQ(store_->FindToken({1, 0}, kVisits, -1, &backing_).value()->commit_us, -1);
+  EXPECT_EQ(store_->FindToken({1, 0}, kVisits, 0, &backing_).value().has_value(), false);
+}
+
+TEST_F(SettledTest, ATokenWithoutItsEventIsDamage) {
+  auto run = store_->BeginRun().value();
+  ASSERT_EQ(run->AddToken({1, 0}, 10, 1).ToString(), "OK");
+  ASSERT_EQ(run->Commit().ToString(), "OK");
+  EXPECT_EQ(store_->FindToken({1, 0}, kVisits, 0, &backing_).status().ToString(),
+            "DATA_LOSS: events-0-1000000 has no event at position 1, but a token stands for it");
+}
+
+TEST_F(SettledTest, ASumBeyond64BitsIsAnErrorNotAWrongNumber) {
+  const auto add = [&](int64_t sum) {
+    auto run = store_->BeginRun().value();
+    ASSERT_EQ(run->AddSum(kVisits, Interval::kDay, 60, sum, 1).ToString(), "OK");
+    ASSERT_EQ(run->Commit().ToString(), "OK");
+  };
+  int64_t seen = 0;
+  const auto visit = [&](int64_t, int64_t sum, uint64_t) {
+    seen = sum;
+    return true;
+  };
+  add(std::numeric_limits<int64_t>::max());
+  add(1);
+  EXPECT_EQ(store_->ScanSums(kVisits, Interval::kDay, 0, 100, visit).ToString(),
+            "OVERFLOW: the sum of the interval that starts at 60 is beyond 64 bits");
+  add(-2);
+  EXPECT_EQ(store_->ScanSums(kVisits, Interval::kDay, 0, 100, visit).ToString(), "OK");
+  EXPECT_EQ(seen, std::numeric_limits<int64_t>::max() - 1);
+}
+
+TEST_F(SettledTest, NamesArePagedByPrefix) {
+  auto run = store_->BeginRun().value();
+  for (const char* name : {"a", "b", "b/1", "b/2", "b0", "c"}) ASSERT_EQ(run->PutName(2, name).ToString(), "OK");
+  ASSERT_EQ(run->PutName(3, "b/3").ToString(), "OK");
+  ASSERT_EQ(run->Commit().ToString(), "OK");
+  const auto names = [&](std::string_view after, std::string_view prefix, size_t limit) {
+    std::string all;
+    const auto visit = [&](std::string_view name) {
+      all += name;
+      all += ' ';
+      return --limit > 0;
+    };
+    EXPECT_EQ(store_->ScanNames(2, after, prefix, visit).ToString(), "OK");
+    return all;
+  };
+  EXPECT_EQ(names("", "", 9), "a b b/1 b/2 b0 c ");
+  EXPECT_EQ(names("", "b/", 9), "b/1 b/2 ");
+  EXPECT_EQ(names("b/1", "b", 9), "b/2 b0 ");
+  EXPECT_EQ(names("a", "b", 2), "b b/1 ");
+  EXPECT_EQ(names("c", "b", 9), "");
+  EXPECT_EQ(names("", "zz", 9), "");
+}
+
+TEST_F(SettledTest, IsOpenedOnceAtATime) {
+  const auto second = SettledStore::Open(disk_.get(), dir_, options_);
+  EXPECT_EQ(second.code(), Code::kUnavailable);
+  EXPECT_NE(second.status().message().find("held by another process"), std::string::npos) << second.status().ToString();
+}
+
+TEST_F(SettledTest, MissingFilesAreDamageAndAreNamed) {
+  Settle(1, 10, {1, 0});
+  store_.reset();
+  const std::string current = dir_ + "/CURRENT", aside = parent_ + "/aside";
+  ASSERT_TRUE(disk_->Rename(current, aside).ok());
+  const auto no_current = SettledStore::Open(disk_.get(), dir_, options_);
+  EXPECT_EQ(no_current.code(), Code::kDataLoss);
+  EXPECT_NE(no_current.status().message().find("/CURRENT: missing"), std::string::npos)
+      << no_current.status().ToString();
+  ASSERT_TRUE(disk_->Rename(aside, current).ok());
+  const auto names = disk_->List(dir_).value();
+  for (const std::string& name : names) {
+    if (!name.ends_with(".sst") && !name.starts_with("MANIFEST")) continue;
+    ASSERT_TRUE(disk_->Rename(dir_ + "/" + name, aside).ok());
+    const auto opened = SettledStore::Open(disk_.get(), dir_, options_);
+    EXPECT_EQ(opened.code(), Code::kDataLoss) << name;
+    EXPECT_NE(opened.status().message().find(name), std::string::npos) << opened.status().ToString();
+    ASSERT_TRUE(disk_->Rename(aside, dir_ + "/" + name).ok());
+  }
+  Reopen();
+  EXPECT_EQ(Positions(0), std::vector<Position>{1});
+}
+
+}  // namespace
+}  // namespace quipu::store
