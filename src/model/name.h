@@ -20,10 +20,10 @@ Status CheckCounterName(std::string_view name);
 // The same answer without a message.
 bool IsCounterName(std::string_view name);
 
-// A counter's place: the upper 12 bits are its partition, all 64 the order of scans and of the state on disk. Stable for
-// ever (XXH3 with the namespace as seed). For a grouped name `k[f]` the partition comes from `k` alone, so that a group
-// lives in one shard, together with `k` itself; the other bits always come from the whole name. Cost: about 5 ns for 20
-// bytes.
+// A counter's place: the upper 12 bits are its partition, all 64 the order of scans and of the state on disk. Stable
+// for ever (XXH3 with the namespace as seed). For a grouped name `k[f]` the partition comes from `k` alone, so that a
+// group lives in one shard, together with `k` itself; the other bits always come from the whole name. Cost: about 5 ns
+// for 20 bytes.
 uint64_t HashCounter(NamespaceId ns, std::string_view name);
 
 inline constexpr int kPartitionBits = 12;

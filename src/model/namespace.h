@@ -22,7 +22,7 @@ std::string_view DurabilityName(Durability d);
 struct NamespaceSettings {
   // Default: what `default` starts with. Units in the names.
   Durability durability = Durability::kSync;
-  int64_t token_horizon_ms = 24 * 3600 * 1000ll;  // how long a token protects; 1 s to 30 d. Longer costs memory and disk.
+  int64_t token_horizon_ms = 24 * 3600 * 1000ll;  // how long a token protects; 1 s to 30 d; longer costs more
   int64_t token_skew_ms = 60 * 1000;              // how far a token's own time may lie in the future; 0 to 1 h
   bool token_required = false;                    // refuse mutations without a token
   int64_t event_retention_ms = 7 * 24 * 3600 * 1000ll;  // raw events (explain, recount); at least the horizon
@@ -44,8 +44,8 @@ struct Namespace {
 Status CheckNamespaceSettings(const NamespaceSettings& settings);
 
 // Settings as a JSON object with the published key names ("durability", "token_horizon": "24h", ...), and back: unknown
-// keys (with the nearest known one), keys given twice, wrong types and values out of range are kInvalidArgument and name
-// the key. Absent keys keep `base`'s value.
+// keys (with the nearest known one), keys given twice, wrong types and values out of range are kInvalidArgument and
+// name the key. Absent keys keep `base`'s value.
 std::string NamespaceSettingsToJson(const NamespaceSettings& settings);
 Result<NamespaceSettings> NamespaceSettingsFromJson(std::string_view json, const NamespaceSettings& base);
 // {"name":...,"version":...,"settings":{...}}, for people.

@@ -23,8 +23,8 @@ Micros TokenOwnTime(std::string_view token);
 // A new UUIDv7 in lower case; `random` is 74 bits' worth (two draws), ms the unix time.
 std::string MakeUuidV7(int64_t unix_ms, uint64_t random_a, uint64_t random_b);
 
-// Disk form: canonical lower-case UUIDs, 32 lower-case hex digits and upper-case ULIDs shrink to 16 bytes, anything else
-// stays as it is. Decode(Encode(t)) == t for every valid token.
+// Disk form: canonical lower-case UUIDs, 32 lower-case hex digits and upper-case ULIDs shrink to 16 bytes, anything
+// else stays as it is. Decode(Encode(t)) == t for every valid token.
 enum class TokenForm : uint8_t { kNone = 0, kText = 1, kUuid = 2, kHex32 = 3, kUlid = 4 };  // on disk; never renumber
 struct TokenBytes {
   TokenForm form = TokenForm::kNone;

@@ -110,7 +110,7 @@ void ChangeExpiry(const Op& op, int64_t now_ms, CounterState* s) {
 
 Effect DecideGeneral(const CounterState& before, int64_t now_ms, Micros event_us, Op* op, CounterState* after) {
   QUIPU_DASSERT(!IsExpired(before.expiry_ms, now_ms), "expiry_ms={} now_ms={}", before.expiry_ms, now_ms);
-  bool is_read = op->kind == OpKind::kGet;
+  bool is_read = !IsMutation(op->kind);
   CounterState s = before;
   Step step;
   if (!is_read) step = ChangeValue(*op, event_us, &s);

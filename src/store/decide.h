@@ -49,9 +49,10 @@ namespace internal {
 Effect DecideGeneral(const CounterState& before, int64_t now_ms, Micros event_us, Op* op, CounterState* after);
 }
 
-// Decides a mutation or a kGet on `before`, which must be live (LiveState), at now_ms; event_us is the op's event time.
-// Fills code, outcome, existed, exists, value, old_value, applied, expiry_ms, event_us, last_write_us, and *after (also
-// when nothing changes). The rest (replayed, is_protected, position, version) is the engine's.
+// Decides a mutation on `before`, which must be live (LiveState), at now_ms; event_us is the op's event time. Any other
+// kind of op reads it. Fills code, outcome, existed, exists, value, old_value, applied, expiry_ms, event_us,
+// last_write_us, and *after (also when nothing changes). The rest (replayed, is_protected, position, version) is the
+// engine's.
 //
 // The rules, in their order:
 //   condition   kIfMissing, kIfExists not met: refused.

@@ -3,10 +3,10 @@
 // (journal, hot state, sorted runs). One contract suite (test/contract) runs on both.
 //
 // Decide now, show later. Submit runs the ops in order, with nothing between them. When every op belongs to this shard
-// (the common case) the results are filled in when it returns: batch->decided. Otherwise they are filled in when on_done
-// runs. Either way on_done says that the results may be shown: what they reveal will survive a crash as far as each
-// namespace promises. A result must not leave the process before on_done (docs/adr/0003). Batches of one submitter are
-// decided in the order of their submission and done in that order too.
+// (the common case) the results are filled in when it returns: batch->decided. Otherwise they are filled in when
+// on_done runs. Either way on_done says that the results may be shown: what they reveal will survive a crash as far as
+// each namespace promises. A result must not leave the process before on_done (docs/adr/0003). Batches of one submitter
+// are decided in the order of their submission and done in that order too.
 //
 // Threads   All calls on the loop's thread that owns the store's home shard; on_done too, never inside the call.
 // Memory    Ops, and what they point to, must stay put until the batch is decided (Submit returned with `decided`, or
@@ -43,8 +43,8 @@ struct SourceState {
   std::string label;         // for people: the file's name at the last step; at most 255 bytes
   Micros updated_us = 0;
 };
-// A step of a source. The batch's ops are applied only if the source stands at `from` (0 for one never seen), and the new
-// state is committed with them, or not at all.
+// A step of a source. The batch's ops are applied only if the source stands at `from` (0 for one never seen), and the
+// new state is committed with them, or not at all.
 struct SourceStep {
   SourceId id, anchor, fingerprint;
   uint64_t from = 0, to = 0;
@@ -54,8 +54,8 @@ struct SourceStep {
 struct Batch {
   // ---- in
   std::span<Op> ops;
-  // One commit and one moment: after a crash all of it is there or none. Ops with errors leave the others standing, but a
-  // kCheckVersion that fails undoes all of them (WATCH).
+  // One commit and one moment: after a crash all of it is there or none. Ops with errors leave the others standing, but
+  // a kCheckVersion that fails undoes all of them (WATCH).
   bool atomic = false;
   bool all_or_nothing = false;    // atomic, and the first op with an error or a refusal undoes the rest
   const SourceStep* source = nullptr;  // implies atomic
@@ -73,8 +73,8 @@ struct Batch {
   size_t failed_index = 0;
   uint64_t source_offset = 0;     // where the source stands after the call
   // ---- out, when on_done runs
-  // kOk: results may be shown. kUnknownOutcome: the commit failed; mutations of this batch may be there or not, and reads
-  // must not be shown.
+  // kOk: results may be shown. kUnknownOutcome: the commit failed; mutations of this batch may be there or not, and
+  // reads must not be shown.
   Status status;
   // ---- for the store
   uint64_t gate = 0;
@@ -122,7 +122,7 @@ struct EventEntry {
   OpKind kind = OpKind::kAdd;
   Outcome outcome = Outcome::kApplied;
   int64_t delta = 0;        // asked
-  int64_t applied = 0;
+  int64_t applied = 0;      // value after less value before (kClear, kSet, kDelete too): the events add up to the value
   int64_t value = 0;        // after
   uint32_t events = 1;      // adds without a token that share the record
   Micros event_us = 0;

@@ -50,6 +50,11 @@ void Repeat(const Op& first, Op* op) {
   op->last_write_us = first.last_write_us;
 }
 
+// Modulo 2^64, so that the events' amounts add up to the value even where one alone does not fit.
+int64_t SignedDifference(int64_t after, int64_t before) {
+  return static_cast<int64_t>(static_cast<uint64_t>(after) - static_cast<uint64_t>(before));
+}
+
 void FailBatch(Batch* batch, Code code) {
   batch->code = code;
   for (Op& op : batch->ops) Fail(&op, code);
@@ -206,7 +211,7 @@ void MemoryStore::RecordEvent(const Key& key, const Op& op, Position position, b
                                 .kind = op.kind,
                                 .outcome = op.outcome,
                                 .delta = op.delta,
-                                .applied = op.applied,
+                                .applied = SignedDifference(op.value, op.old_value),
                                 .value = op.value,
                                 .events = 1,
                                 .event_us = op.event_us,
