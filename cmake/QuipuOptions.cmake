@@ -8,11 +8,13 @@ set(QUIPU_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize= takes them")
 option(QUIPU_FUZZ "Build the libFuzzer targets (clang only)" OFF)
 set(QUIPU_TESTS ON CACHE STRING "Build tests and benchmarks: ON, OFF, or AUTO (when their libraries are installed)")
 
-# Precompiled headers defeat ccache unless it may look past __TIME__ and past macros that only the header saw.
+# Precompiled headers defeat ccache unless it may look past __TIME__ and past macros that only the header saw. With the
+# base directory, and paths mapped to start at the source tree, clones in different places share what they compiled.
 find_program(QUIPU_CCACHE ccache)
 if(QUIPU_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER "${CMAKE_COMMAND}" -E env
-      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime "${QUIPU_CCACHE}")
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      "CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}" "${QUIPU_CCACHE}")
 endif()
 find_program(QUIPU_MOLD mold)
 if(QUIPU_MOLD)
@@ -22,7 +24,8 @@ endif()
 # -fPIE for libraries too: all are static and end in executables, and one precompiled header then fits every target.
 # SSE4.2 is the floor: CRC32C is one instruction there, and every x86-64 server since 2009 has it.
 add_compile_options(-Wall -Wextra -Wshadow -Wformat=2 -Wimplicit-fallthrough -Wconversion -Werror
-                    -march=x86-64-v2 -mtune=native -fPIE -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS)
+                    -march=x86-64-v2 -mtune=native -fPIE -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS
+                    "-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
 add_link_options(-pie)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports these falsely at -O2; clang judges them.
