@@ -16,6 +16,11 @@ def free_port():
         return s.getsockname()[1]
 
 
+def plain_environment():
+    """Without the tests' own variables: to the server an unknown QUIPU_ variable is an error."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("QUIPU_")}
+
+
 def redis_command(port, folder, durable=False):
     return ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "",
             "--appendonly", "yes" if durable else "no", "--appendfsync", "always", "--daemonize", "no"]
@@ -38,7 +43,8 @@ class Server:
     def launch(self):
         """Starts the process and waits for nothing."""
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env=plain_environment())
 
     def start(self):
         """Starts the process and returns when it answers PING."""
