@@ -1,9 +1,15 @@
 // Both kinds of LogFile under one set of tests.
 #include <gtest/gtest.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
+#include <optional>
+#include <sstream>
 
 #include "rt/log_target.h"
 #include "rt/real_clock.h"
@@ -16,13 +22,17 @@ namespace {
 // Memory that direct writes accept.
 class AlignedBuffer {
  public:
-  explicit AlignedBuffer(size_t size) : size_(size), bytes_(static_cast<char*>(::aligned_alloc(4096, size))) {}
+  explicit AlignedBuffer(size_t size) : size_(size) {
+    void* bytes = nullptr;
+    EXPECT_EQ(::posix_memalign(&bytes, 4096, size), 0);
+    bytes_ = static_cast<char*>(bytes);
+  }
   ~AlignedBuffer() { ::free(bytes_); }
   std::span<char> span() { return {bytes_, size_}; }
 
  private:
   const size_t size_;
-  char* const bytes_;
+  char* bytes_ = nullptr;
 };
 
 class LogFileTest : public testing::TestWithParam<LogWrites> {
@@ -195,6 +205,59 @@ TEST_P(LogFileTest, AFullDeviceIsStorageFullAndNothingIsTriedAgain) {
   EXPECT_EQ(op.status.code(), Code::kStorageFull);
   EXPECT_EQ(std::string(op.status.message()),
             "write /dev/full: No space left on device (errno 28), offset 0, size 4096");
+}
+
+// Flushes that the device under `path` has completed, by /proc/diskstats; nothing if it has no volatile cache to flush.
+std::optional<uint64_t> DeviceFlushes(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return std::nullopt;
+  const unsigned device[] = {major(info.st_dev), minor(info.st_dev)};
+  std::string cache;
+  std::getline(std::ifstream(fmt::format("/sys/dev/block/{}:{}/queue/write_cache", device[0], device[1])), cache);
+  if (cache != "write back") return std::nullopt;
+  std::ifstream stats("/proc/diskstats");
+  for (std::string line; std::getline(stats, line);) {
+    std::istringstream fields(line);
+    std::string name;
+    unsigned at[2] = {};
+    fields >> at[0] >> at[1] >> name;
+    if (at[0] != device[0] || at[1] != device[1]) continue;
+    constexpr int kFlushesField = 16;  // of those behind the name, counted from 1 (Documentation/admin-guide/iostats)
+    uint64_t value = 0;
+    for (int i = 0; i < kFlushesField; ++i) fields >> value;
+    if (fields) return value;
+  }
+  return std::nullopt;
+}
+
+// One at a time, so no two writes can share a flush. Other programs can only add to the count.
+TEST_P(LogFileTest, EachWriteIsFlushedToTheMediumBeforeItIsDone) {
+  constexpr size_t kBlocks = 300;
+  const std::string path = LaidOut(dir + "/log", kBlocks);
+  auto file = disk.OpenLog(path, &loop);
+  ASSERT_TRUE(file.ok()) << file.status().ToString();
+  const auto before = DeviceFlushes(path);
+  if (!before) GTEST_SKIP() << "this device's flushes cannot be counted";
+  Writer writer(file->get(), &loop, 1, kBlocks, kBlock);
+  writer.Start();
+  RunLoop();
+  EXPECT_GE(*DeviceFlushes(path) - *before, kBlocks);
+}
+
+// /dev/null takes every write and has nothing to sync, which fdatasync calls invalid.
+TEST_P(LogFileTest, OnTheThreadAWriteWhoseSyncFailsIsNotDone) {
+  if (GetParam() != LogWrites::kThread) GTEST_SKIP() << "a ring's write carries its sync, which no device here refuses";
+  auto file = disk.OpenLog("/dev/null", &loop);
+  if (!file.ok()) GTEST_SKIP() << file.status().ToString();
+  AlignedBuffer buffer(kBlock);
+  LogFile::WriteOp op{.data = buffer.span(),
+                      .on_done = [](LogFile::WriteOp* done) { static_cast<Loop*>(done->owner)->Stop(); },
+                      .owner = static_cast<Loop*>(&loop)};
+  (*file)->Write(&op);
+  RunLoop();
+  EXPECT_EQ(op.status.code(), Code::kUnavailable);
+  EXPECT_EQ(std::string(op.status.message()),
+            "fdatasync /dev/null: Invalid argument (errno 22), offset 0, size 4096");
 }
 
 TEST_P(LogFileTest, AMissingFileIsNotFound) {

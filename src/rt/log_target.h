@@ -18,8 +18,8 @@ struct LogTarget {
   static Result<LogTarget> Open(const std::string& path);
 };
 
-// The outcome of a write that moved `written` bytes, or failed with -`written` as errno. Short is an error as well: what
-// is missing was not asked for again.
+// The outcome of a write that moved `written` bytes, or failed with -`written` as errno. Short is an error as well:
+// what is missing was not asked for again.
 Status LogWriteStatus(const LogTarget& target, const LogFile::WriteOp& op, int64_t written);
 // The outcome of a write whose sync failed.
 Status LogSyncStatus(const LogTarget& target, const LogFile::WriteOp& op, int error);

@@ -30,8 +30,8 @@ enum class LogWrites : uint8_t {
 };
 
 struct DiskOptions {
-  // kThread costs about 30 us more per synced write (two wake-ups across cores) and a thread; for kernels whose io_uring
-  // is not trusted.
+  // kThread costs a thread and, per synced write, two wake-ups across cores; for kernels whose io_uring is not
+  // trusted.
   LogWrites log_writes = LogWrites::kAuto;
 };
 

@@ -201,7 +201,8 @@ Result<std::vector<std::string>> RealDisk::List(const std::string& dir) {
 Result<DiskSpace> RealDisk::Space(const std::string& path) {
   struct statvfs info {};
   if (Uninterrupted([&] { return ::statvfs(path.c_str(), &info); }) != 0) return PosixError("statvfs", path, errno);
-  return DiskSpace{.free_bytes = uint64_t{info.f_bavail} * info.f_frsize, .total_bytes = uint64_t{info.f_blocks} * info.f_frsize};
+  return DiskSpace{.free_bytes = uint64_t{info.f_bavail} * info.f_frsize,
+                   .total_bytes = uint64_t{info.f_blocks} * info.f_frsize};
 }
 
 }  // namespace quipu::rt

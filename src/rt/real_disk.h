@@ -1,9 +1,9 @@
-// Files through POSIX calls. Interrupted calls are repeated and short ones continued, except a sync, which is made once:
-// what a failed sync has dropped no second one brings back.
+// Files through POSIX calls. Interrupted calls are repeated and short ones continued, except a sync, which is made
+// once: what a failed sync has dropped no second one brings back.
 //
 // Names     New files are 0640 and new directories 0750 before the umask.
-// Locks     An open-file-description lock on the whole file: held per open, so a second Lock in this process fails as well,
-//           and released by the kernel when the process dies. The file stays.
+// Locks     An open-file-description lock on the whole file: held per open, so a second Lock in this process fails as
+//           well, and released by the kernel when the process dies. The file stays.
 // Errors    As rt/disk.h says.
 #pragma once
 #include "rt/disk.h"

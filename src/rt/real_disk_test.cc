@@ -111,7 +111,9 @@ TEST(PosixError, OnlyALackOfSpaceIsStorageFull) {
   EXPECT_EQ(PosixError("write", "f", ENOSPC).code(), Code::kStorageFull);
   EXPECT_EQ(PosixError("write", "f", EDQUOT).code(), Code::kStorageFull);
   EXPECT_EQ(PosixError("open", "f", ENOENT).code(), Code::kNotFound);
-  for (int error : {EIO, EACCES, EROFS, EMFILE, EFBIG}) EXPECT_EQ(PosixError("x", "f", error).code(), Code::kUnavailable);
+  for (int error : {EIO, EACCES, EROFS, EMFILE, EFBIG}) {
+    EXPECT_EQ(PosixError("x", "f", error).code(), Code::kUnavailable);
+  }
 }
 
 TEST(RealDisk, AFullDeviceIsStorageFull) {

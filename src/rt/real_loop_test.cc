@@ -244,31 +244,29 @@ TEST_F(RealLoopTest, AJobForFilesDoesNotWaitBehindALongSettle) {
   EXPECT_TRUE(files_done.load());
 }
 
-TEST(RealLoop, DestructionWaitsForTheRunningJobAndDropsTheRest) {
+// The running job learns that the stop has begun from its own jobs being refused: a refused job lets go of its token.
+TEST(WorkerThread, AStopWaitsForTheRunningJobAndDropsTheRest) {
+  RealLoop loop{LoopOptions{}};
+  WorkerThread worker(&loop, WorkerPriority::kNormal);
   std::atomic<bool> started{false};
-  std::atomic<bool> finished{false};
-  std::atomic<bool> go{false};
-  std::thread releaser([&] {
-    started.wait(false);
-    go.store(true);
-    go.notify_one();
-  });
-  {
-    RealLoop loop{LoopOptions{}};
-    loop.RunOnWorker(
-        Worker::kSettle,
-        [&] {
-          started.store(true);
-          started.notify_one();
-          go.wait(false);
-          finished.store(true);
-        },
-        [] { ADD_FAILURE() << "the loop does not run"; });
-    started.wait(false);
-    loop.RunOnWorker(Worker::kSettle, [] {}, [] { ADD_FAILURE() << "the loop does not run"; });
-  }
-  EXPECT_TRUE(finished.load());
-  releaser.join();
+  bool finished = false;
+  int ran_after = 0;
+  worker.Run(
+      [&] {
+        started.store(true);
+        started.notify_one();
+        const auto token = std::make_shared<int>();
+        for (long taken = 1; token.use_count() == taken; ++taken) {
+          worker.Run([&ran_after, token] { ++ran_after; }, [] {});
+          std::this_thread::yield();
+        }
+        finished = true;
+      },
+      [] { ADD_FAILURE() << "the loop does not run"; });
+  started.wait(false);
+  worker.StopAndJoin();
+  EXPECT_TRUE(finished);
+  EXPECT_EQ(ran_after, 0);
 }
 
 }  // namespace

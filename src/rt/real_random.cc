@@ -10,7 +10,8 @@
 namespace quipu::rt {
 
 RealRandom::RealRandom() {
-  // Up to 256 bytes come whole once the kernel's pool is ready; before that (early boot) a signal may interrupt the wait.
+  // Up to 256 bytes come whole once the kernel's pool is ready; before that (early boot) a signal may interrupt the
+  // wait.
   ssize_t got = -1;
   do {
     got = ::getrandom(state_.data(), sizeof(state_), 0);

@@ -12,7 +12,8 @@
 namespace quipu::rt {
 namespace {
 
-// A blocking client. Every call is bounded by the socket's own timeout, so that a server that never answers fails a test.
+// A blocking client. Every call is bounded by the socket's own timeout, so that a server that never answers fails a
+// test.
 class Client {
  public:
   explicit Client(const std::string& address) {
@@ -161,7 +162,8 @@ TEST_F(RealSocketTest, IPv6AndUnixSocketsServeAsWell) {
 }
 
 TEST_F(RealSocketTest, AUnixNameLeftByADeadServerIsTakenOverAndALiveOneIsNot) {
-  const std::string path = (std::filesystem::temp_directory_path() / fmt::format("quipu_stale_{}.sock", ::getpid())).string();
+  const auto temporary = std::filesystem::temp_directory_path();
+  const std::string path = (temporary / fmt::format("quipu_stale_{}.sock", ::getpid())).string();
   {
     auto address = SocketAddress::Parse("unix:" + path);
     UniqueFd dead(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -310,6 +312,19 @@ TEST_F(RealSocketTest, AHandlerMayDestroyItsOwnSocket) {
   EXPECT_TRUE(connections.empty());
 }
 
+TEST_F(RealSocketTest, AHandlerThatDestroysItsSocketWhileReadingIsNotCalledToWrite) {
+  on_readable = [&](Connection* c) {
+    loop.Stop();
+    std::erase_if(connections, [&](const auto& other) { return other.get() == c; });  // and this closure with it
+  };
+  on_writable = [](Connection*) { ADD_FAILURE() << "the first event carries both, and reading comes first"; };
+  on_accepted = [&] { connections.back()->socket->SetInterest(true, true); };
+  Client client(listener->address());
+  client.Send("x");
+  loop.Run();
+  EXPECT_TRUE(connections.empty());
+}
+
 // Both sockets are readable in one turn; whichever comes first destroys the other, whose event is then stale. A new
 // descriptor with the same number must not receive it either.
 TEST_F(RealSocketTest, AnEventOfASocketDestroyedEarlierInTheTurnIsDropped) {
@@ -354,7 +369,26 @@ TEST_F(RealSocketTest, AListenerMayBeDestroyedByItsHandler) {
   EXPECT_EQ(connections.size(), 1u);
 }
 
+// The new listener has the old one's descriptor number, and a connection waiting.
+TEST_F(RealSocketTest, AListenerReplacedByItsHandlerDoesNotAcceptForTheNewOne) {
+  std::vector<std::unique_ptr<Client>> clients;
+  clients.push_back(std::make_unique<Client>(listener->address()));
+  int accepted_by_next_turn = 0;
+  on_accepted = [&] {
+    if (connections.size() == 2) return loop.Stop();
+    listener.reset();
+    Listen("127.0.0.1:0");
+    clients.push_back(std::make_unique<Client>(listener->address()));
+    loop.Post([&] { accepted_by_next_turn = static_cast<int>(connections.size()); });
+  };
+  loop.Run();
+  EXPECT_EQ(accepted_by_next_turn, 1);
+}
+
 TEST_F(RealSocketTest, WithoutFreeDescriptorsAcceptingPausesAndThenGoesOn) {
+#if defined(QUIPU_SANITIZED)
+  GTEST_SKIP() << "UBSan looks at memory through a pipe, which it cannot open while no descriptor is free";
+#endif
   struct Counter : TurnHook {
     int turns = 0;
     void OnTurnEnd() override { ++turns; }

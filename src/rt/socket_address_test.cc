@@ -6,8 +6,8 @@ namespace quipu::rt {
 namespace {
 
 TEST(SocketAddress, EveryFormComesBackAsItWasWritten) {
-  for (const char* text : {"127.0.0.1:7379", "0.0.0.0:0", "[::1]:7379", "[::]:65535", "[2001:db8::2]:1", "unix:/run/x.sock",
-                           "unix:x"}) {
+  for (const char* text : {"127.0.0.1:7379", "0.0.0.0:0", "[::1]:7379", "[::]:65535", "[2001:db8::2]:1",
+                           "unix:/run/x.sock", "unix:x"}) {
     auto address = SocketAddress::Parse(text);
     ASSERT_TRUE(address.ok()) << text;
     EXPECT_EQ(address->ToString(), text);
@@ -18,8 +18,9 @@ TEST(SocketAddress, OtherTextIsRefusedWithTheReason) {
   const std::string long_path(108, 'p');
   for (const std::string& text :
        {std::string(""), std::string("7379"), std::string("localhost:7379"), std::string("127.0.0.1"),
-        std::string("127.0.0.1:"), std::string("127.0.0.1:65536"), std::string("127.0.0.1:-1"), std::string("127.0.0.1:1 "),
-        std::string("::1:7379"), std::string("[::1]"), std::string("[:7379"), std::string("[nope]:1"), std::string("unix:"),
+        std::string("127.0.0.1:"), std::string("127.0.0.1:65536"), std::string("127.0.0.1:-1"),
+        std::string("127.0.0.1:1 "), std::string("::1:7379"), std::string("[::1]"), std::string("[:7379"),
+        std::string("[nope]:1"), std::string("unix:"),
         "unix:" + long_path}) {
     const auto address = SocketAddress::Parse(text);
     ASSERT_FALSE(address.ok()) << text;

@@ -34,6 +34,20 @@ TEST(TimerHeap, ADisarmedTimerNeverComes) {
   EXPECT_EQ(heap.PopDue(5), nullptr);
 }
 
+// The gap is filled by the heap's last timer, which may be due before the parent of the gap.
+TEST(TimerHeap, DisarmingBelowALateParentKeepsTheOrder) {
+  TimerHeap heap;
+  std::vector<Timer> timers(15);
+  const int64_t due[] = {1, 100, 2, 101, 102, 10, 3, 103, 104, 105, 106, 11, 12, 13, 4};
+  for (size_t i = 0; i < timers.size(); ++i) heap.Arm(&timers[i], due[i]);
+  heap.Disarm(&timers[7]);
+  for (int64_t expected : {1, 2, 3, 4, 10, 11, 12, 13, 100, 101, 102, 104, 105, 106}) {
+    Timer* timer = heap.PopDue(1'000);
+    ASSERT_NE(timer, nullptr);
+    EXPECT_EQ(timer->due_mono_us, expected);
+  }
+}
+
 // Any order of arming, moving, disarming and popping equals a map sorted by due time.
 RC_GTEST_PROP(TimerHeap, EqualsASortedListUnderAnySequence, ()) {
   constexpr size_t kTimers = 40;

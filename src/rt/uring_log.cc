@@ -10,7 +10,8 @@
 namespace quipu::rt {
 namespace {
 
-// Completions need no interrupt of the loop's thread: it enters the kernel every turn anyway (COOP_TASKRUN, since 5.19).
+// Completions need no interrupt of the loop's thread: it enters the kernel every turn anyway (COOP_TASKRUN, since
+// 5.19).
 int InitRing(io_uring* ring, unsigned entries) {
   const int rc = ::io_uring_queue_init(entries, ring, IORING_SETUP_COOP_TASKRUN);
   if (rc != -EINVAL) return rc;
@@ -47,7 +48,8 @@ void UringRing::Write(UringLogFile* file, LogFile::WriteOp* op) {
   QUIPU_ASSERT(entry != nullptr, "the submission queue is full");
   free_ = record->next_free;
   *record = {.op = op, .file = file};
-  ::io_uring_prep_write(entry, file->target_.fd.get(), op->data.data(), static_cast<unsigned>(op->data.size()), op->offset);
+  ::io_uring_prep_write(entry, file->target_.fd.get(), op->data.data(), static_cast<unsigned>(op->data.size()),
+                        op->offset);
   entry->rw_flags = RWF_DSYNC;
   ::io_uring_sqe_set_data(entry, record);
   Submit();

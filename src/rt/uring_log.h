@@ -1,5 +1,5 @@
-// The journal's writes through io_uring: each is one O_DIRECT write with RWF_DSYNC, submitted when it is made, so that the
-// device works while the loop flushes sockets. Several in flight overlap on the device.
+// The journal's writes through io_uring: each is one O_DIRECT write with RWF_DSYNC, submitted when it is made, so that
+// the device works while the loop flushes sockets. Several in flight overlap on the device.
 //
 // A ring per loop serves all its log files. Completions show in the ring's shared memory when the loop's thread next
 // leaves the kernel; Reap reads them there without a system call. A waiting loop is woken by them.
