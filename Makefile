@@ -55,21 +55,27 @@ tsan: packages-test ## unit and contract tests under the thread sanitizer
 	@$(CTEST) --test-dir build/tsan -L 'unit|contract' -LE 'campaign|slow'
 
 sim: packages-test ## the simulator: make sim SEED=n replays one seed, make sim SEEDS=1000 runs many
-	@tools/run-sim $(if $(SEED),--seed=$(SEED),--seeds=$(SEEDS))
+	@cmake --preset dev $(QUIET)
+	@cmake --build --preset dev --target quipu_sim
+	@build/dev/quipu_sim $(if $(SEED),--seed=$(SEED),--seeds=$(SEEDS))
 
 fuzz: packages-fuzz ## one fuzz target for a while: make fuzz F=resp SECONDS=30
 	@tools/run-fuzz "$(F)" "$(FUZZ_SECONDS)"
 
-bench: packages-test ## Quipu and Debian's redis-server in turn, one table
+bench: packages-test bench-build ## Quipu and redis-server in turn, one table
 	@bench/run.py
 
-bench-smoke: packages-test ## the same, tiny: proves that it runs
+bench-smoke: packages-test bench-build ## the same, tiny: proves that it runs
 	@bench/run.py --smoke
 
 e2e: packages-test ## clients, Redis's own suite, differential and kill tests against the release binary
 	@cmake --preset release $(QUIET)
 	@cmake --build --preset release --target quipu quipu_e2e_tools
 	@$(CTEST) --test-dir build/release -L 'e2e|integration' -LE 'campaign|slow' -j 1
+
+bench-build:
+	@cmake --preset release $(QUIET)
+	@cmake --build --preset release --target quipu quipu_load
 
 fmt: packages-lint ## format C++ in place
 	@git ls-files -z '*.cc' '*.h' | xargs -0 clang-format-19 -i
@@ -82,5 +88,5 @@ lint: packages-test ## layers, banned calls, forms; format is checked where clan
 	@tools/lint
 
 .PHONY: help packages-build packages-test packages-fuzz packages-lint build run test dev t asan tsan sim fuzz bench \
-        bench-smoke e2e fmt tidy lint
+        bench-build bench-smoke e2e fmt tidy lint
 QUIET = --log-level=WARNING >/dev/null

@@ -3,10 +3,10 @@
 
 Usage: bench/run.py [--smoke] [--rounds 3] [--seconds 2] [--update README.md] [--quipu PATH] [--load PATH]
 
-Each server runs alone, pinned to CPU 0, the load generator (bench/load.cc) to CPU 1; with one CPU both share it. A round
-goes through all servers, each with fresh data on the same disk. After every row on one counter the counter is read: it
-must equal the adds that were sent, so a server that drops work cannot look fast. us/op is the server's own CPU (user and
-system, from /proc) by all operations sent: the steadiest figure. Results in full: build/bench/results.json.
+Each server runs alone, pinned to CPU 0, the load generator (bench/load.cc) to CPU 1; with one CPU both share it. A
+round goes through all servers, each with fresh data on the same disk. After every row on one counter the counter is
+read: it must equal the adds that were sent, so a server that drops work cannot look fast. us/add is the server's own CPU
+(user and system, from /proc) by all adds sent: the steadiest figure. Results in full: build/bench/results.json.
 --update writes the table between the lines <!-- bench --> and <!-- /bench --> of a Markdown file.
 """
 import argparse
@@ -99,8 +99,8 @@ def load(args, port, words, *options):
 
 def measure(args, kind, rows, results):
     with tempfile.TemporaryDirectory(dir=args.work) as folder:
-        server = servers.Server(kind.name.replace(" ", "_"), lambda port: [*pinned(0), *kind.command(port, folder)], folder)
-        server.start()
+        command = lambda port: [*pinned(0), *kind.command(port, folder)]
+        server = servers.Server(kind.name.replace(" ", "_"), command, folder).start()
         try:
             connection = server.connect()
             filled = set()
@@ -180,7 +180,7 @@ def main():
     rounds, many, pipelines = (1, 1000, (16,)) if args.smoke else (args.rounds, 1_000_000, (1, 16, 128))
     args.seconds = 0.2 if args.smoke else args.seconds
     rows = [(work, keys, pipeline) for work in ("plain", "token") for keys in (1, many) for pipeline in pipelines]
-    kinds = [Redis("redis, no persistence", None), Redis("redis, fsync always", "always"), *([Quipu(args.quipu)] if os.path.exists(args.quipu + "x") else [])]
+    kinds = [Redis("redis, no persistence", None), Redis("redis, fsync always", "always"), Quipu(args.quipu)]
     results = {}
     for turn in range(rounds):
         # The order turns with the round, so that no server always follows the same other.
@@ -190,8 +190,8 @@ def main():
     text = table(rows, kinds, results)
     print(text)
     with open(os.path.join(args.work, "results.json"), "w", encoding="utf-8") as f:
-        json.dump([dict(zip(("add", "counters", "pipeline", "server"), key), runs=runs) for key, runs in results.items()],
-                  f, indent=1)
+        names = ("add", "counters", "pipeline", "server")
+        json.dump([dict(zip(names, key), runs=runs) for key, runs in results.items()], f, indent=1)
     if args.update:
         update(args.update, text)
 

@@ -3,8 +3,8 @@
 Clients in processes of their own keep synced ledgers (support/ledger_client.py). The server is killed at random
 moments, some of them during recovery, and restarted on the same data. In the end every counter equals the sum of the
 adds that were applied, replays return the first result, values of +1 adds are 1..n in the order of real time, reads
-stayed in their bounds, MULTI blocks survived whole or not at all, and `quipu check` finds nothing. The same run over fake servers with
-one fault each (support/fake_server.py) must fail: that proves the judge.
+stayed in their bounds, MULTI blocks survived whole or not at all, and `quipu check` finds nothing. The same run over
+fake servers with one fault each (support/fake_server.py) must fail: that proves the judge.
 
 QUIPU_KILLS sets the number of kills (20), QUIPU_KILL_SEED replays the moments; the printed line names both.
 """
