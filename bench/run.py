@@ -5,8 +5,8 @@ Usage: bench/run.py [--smoke] [--rounds 3] [--seconds 2] [--update README.md] [-
 
 Each server runs alone, pinned to CPU 0, the load generator (bench/load.cc) to CPU 1; with one CPU both share it. A
 round goes through all servers, each with fresh data on the same disk. After every row on one counter the counter is
-read: it must equal the adds that were sent, so a server that drops work cannot look fast. us/add is the server's own CPU
-(user and system, from /proc) by all adds sent: the steadiest figure. Results in full: build/bench/results.json.
+read: it must equal the adds that were sent, so a server that drops work cannot look fast. us/add is the server's own
+CPU (user and system, from /proc) by all adds sent: the steadiest figure. Results in full: build/bench/results.json.
 --update writes the table between the lines <!-- bench --> and <!-- /bench --> of a Markdown file.
 """
 import argparse

@@ -7,12 +7,14 @@
 #include <string>
 
 namespace quipu::internal {
-[[noreturn, gnu::cold]] void AssertFailed(const char* file, int line, const char* condition, const std::string& message);
+[[noreturn, gnu::cold]] void AssertFailed(const char* file, int line, const char* condition,
+                                          const std::string& message);
 }
 
-#define QUIPU_ASSERT(cond, ...)                                                                              \
-  do {                                                                                                       \
-    if (__builtin_expect(!(cond), 0)) ::quipu::internal::AssertFailed(__FILE__, __LINE__, #cond, ::fmt::format(__VA_ARGS__)); \
+#define QUIPU_ASSERT(cond, ...)                                                               \
+  do {                                                                                        \
+    if (__builtin_expect(!(cond), 0))                                                         \
+      ::quipu::internal::AssertFailed(__FILE__, __LINE__, #cond, ::fmt::format(__VA_ARGS__)); \
   } while (0)
 
 // For checks that cost more than the work they guard: debug and sanitizer builds only.

@@ -34,7 +34,9 @@ TEST(Result, HoldsAValueOrAnError) {
   EXPECT_EQ(bad.code(), Code::kNotFound);
 }
 
-TEST(AssertDeathTest, StopsTheProcessInEveryBuild) { EXPECT_DEATH(QUIPU_ASSERT(1 == 2, "n={}", 5), "invariant broken: 1 == 2: n=5"); }
+TEST(AssertDeathTest, StopsTheProcessInEveryBuild) {
+  EXPECT_DEATH(QUIPU_ASSERT(1 == 2, "n={}", 5), "invariant broken: 1 == 2: n=5");
+}
 
 }  // namespace
 }  // namespace quipu

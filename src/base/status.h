@@ -58,7 +58,8 @@ class [[nodiscard]] Status {
   Status() = default;
   Status(Code code, std::string message) : code_(code), message_(std::make_unique<std::string>(std::move(message))) {}
   explicit Status(Code code) : code_(code) {}
-  Status(const Status& o) : code_(o.code_), message_(o.message_ ? std::make_unique<std::string>(*o.message_) : nullptr) {}
+  Status(const Status& o)
+      : code_(o.code_), message_(o.message_ ? std::make_unique<std::string>(*o.message_) : nullptr) {}
   Status(Status&&) noexcept = default;
   Status& operator=(const Status& o) {
     code_ = o.code_;

@@ -1,13 +1,13 @@
 // The only door to files. Real: POSIX calls and io_uring (real_disk.h). Simulated: a page cache that power loss tears
 // (sim/sim_disk.h). Blocking calls are for start-up, recovery and worker jobs; the request path writes through LogFile.
 //
-// Durable   Written data survives power loss only after File::Sync of that file; a created, renamed or removed name only
-//           after Disk::SyncDir of its directory. A Sync that failed once must never be taken back by a later one that
+// Durable   Written data survives power loss only after File::Sync of that file; a created, renamed or removed name
+//           only after Disk::SyncDir of its directory. A Sync that failed once must never be taken back by a later one that
 //           succeeds: the caller fences itself.
 // Errors    kStorageFull (no space, quota), kNotFound (no such file), kAlreadyExists (lock held by another process),
 //           kUnavailable (everything else: EIO, EACCES, EROFS, ...). Messages name call, path and errno.
-// Threads   A Disk from any thread. A File or LogFile from one thread at a time, except that several may ReadAt a File that
-//           nobody changes meanwhile.
+// Threads   A Disk from any thread. A File or LogFile from one thread at a time, except that several may ReadAt a File
+//           that nobody changes meanwhile.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -48,7 +48,7 @@ class LogFile {
     uint64_t offset = 0;            // multiple of alignment()
     std::span<const char> data;     // address and size multiples of alignment(); stays put until on_done
     void (*on_done)(WriteOp*) = nullptr;  // on the loop's thread, never inside Write()
-    Status status;                  // out. kOk: on the medium. Anything else: any part may be on the medium (never retried)
+    Status status;                  // out. kOk: on the medium; else any part may be on the medium (never retried)
     void* owner = nullptr;
     WriteOp* next = nullptr;        // for the implementation while in flight
   };

@@ -1,5 +1,5 @@
-// The shard's loop: sockets, timers, messages from other threads, completions. One thread runs it; everything that a shard
-// owns is touched only there. A turn is: wait, dispatch what is ready, then the turn hooks in the order of their
+// The shard's loop: sockets, timers, messages from other threads, completions. One thread runs it; everything that a
+// shard owns is touched only there. A turn is: wait, dispatch what is ready, then the turn hooks in the order of their
 // registration. Hooks are where work gathered over the turn becomes one write: the journal commits, then sockets flush.
 //
 // Threads   Post and Stop from any thread; all else on the loop's own thread (or before Run).
@@ -73,7 +73,8 @@ class TurnHook {
   virtual ~TurnHook() = default;
 };
 
-// The journal's next segment must not wait behind a settle that takes seconds: hence two threads, each started on first use.
+// The journal's next segment must not wait behind a settle that takes seconds: hence two threads, each started on
+// first use.
 enum class Worker : uint8_t {
   kFiles,   // short: laying out and recycling files
   kSettle,  // long: settling, compaction, scans; runs at low priority
