@@ -8,7 +8,7 @@
 namespace quipu::store {
 namespace {
 
-void ResetAnswer(Op* op) {
+void EmptyAnswer(Op* op) {
   static const Op kFresh;
   op->code = kFresh.code;
   op->outcome = kFresh.outcome;
@@ -29,12 +29,12 @@ void ResetAnswer(Op* op) {
 }
 
 void Fail(Op* op, Code code) {
-  ResetAnswer(op);
+  EmptyAnswer(op);
   op->code = code;
 }
 
 void Repeat(const Op& first, Op* op) {
-  ResetAnswer(op);
+  EmptyAnswer(op);
   op->outcome = first.outcome;
   op->original_kind = first.kind;
   op->replayed = true;
@@ -117,7 +117,7 @@ void MemoryStore::DecideBatch(Batch* batch) {
 
 void MemoryStore::DecideOp(Op* op) {
   QUIPU_DASSERT(op->hash == HashCounter(op->ns, op->name), "hash={}", op->hash);
-  ResetAnswer(op);
+  EmptyAnswer(op);
   const Namespace* ns = FindNamespace(op->ns);
   if (ns == nullptr) return Fail(op, Code::kNamespaceNotFound);
   Key key{.ns = op->ns, .hash = op->hash, .name = std::string(op->name)};
