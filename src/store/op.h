@@ -29,13 +29,13 @@ enum class Condition : uint8_t { kNone, kIfMissing, kIfExists };
 
 // What a mutation does to the counter's expiry.
 enum class ExpireRule : uint8_t {
-  kKeep,          // as it is
-  kClear,         // no expiry any more
-  kSet,           // expire_at_ms
-  kSetIfNone,     // expire_at_ms, only where there is none (EXPIRE NX, INCREX ENX)
-  kSetIfAny,      // expire_at_ms, only where there is one (EXPIRE XX)
-  kSetIfLater,    // EXPIRE GT: no expiry counts as infinitely late
-  kSetIfEarlier,  // EXPIRE LT
+  kKeep,             // as it is
+  kClear,            // no expiry any more
+  kSet,              // expire_at_ms
+  kSetIfNone,        // expire_at_ms, only where there is none (EXPIRE NX, INCREX ENX)
+  kSetIfAny,         // expire_at_ms, only where there is one (EXPIRE XX)
+  kSetIfLater,       // EXPIRE GT: no expiry counts as infinitely late
+  kSetIfEarlier,     // EXPIRE LT
   kSetIfAnyEarlier,  // EXPIRE XX LT: only where there is one, and it is later
 };
 
@@ -50,9 +50,9 @@ struct Op {
   OpKind kind = OpKind::kGet;
   Condition condition = Condition::kNone;
   ExpireRule expire_rule = ExpireRule::kKeep;
-  bool saturate = false;   // kAdd: clamp to the bound (or to 64 bits) instead of refusing
-  bool bounded = false;    // kAdd: floor and ceiling apply and leaving 64 bits is a refusal, not kOverflow
-  bool remove = false;     // kClear: also delete
+  bool saturate = false;  // kAdd: clamp to the bound (or to 64 bits) instead of refusing
+  bool bounded = false;   // kAdd: floor and ceiling apply and leaving 64 bits is a refusal, not kOverflow
+  bool remove = false;    // kClear: also delete
   NamespaceId ns = kDefaultNamespace;
   uint64_t hash = 0;       // HashCounter(ns, name)
   std::string_view name;   // valid (IsCounterName)
@@ -69,19 +69,44 @@ struct Op {
   Code code = Code::kOk;  // kOk: the fields below hold. Errors change nothing; see EventStore::Submit for the list
   Outcome outcome = Outcome::kApplied;
   OpKind original_kind = OpKind::kGet;  // kTokenOutcome: what the token did
-  bool replayed = false;    // the token had been seen: the fields from outcome to last_write_us repeat the first result
-  bool existed = false;     // the counter existed before the op
-  bool exists = false;      // and after it
+  bool replayed = false;  // the token had been seen: the fields from outcome to last_write_us repeat the first result
+  bool existed = false;   // the counter existed before the op
+  bool exists = false;    // and after it
   bool is_protected = false;  // a token was given and is kept
-  int64_t value = 0;        // after the op; 0 if the counter does not exist, but as computed where expire_at_ms ends it
-  int64_t old_value = 0;    // before it
-  int64_t applied = 0;      // kAdd: what was added in fact
-  int64_t expiry_ms = 0;    // after the op; 0 = none
-  Position position = 0;    // of the mutation (0: refused without a token, hence no event); reads: of the last change
+  int64_t value = 0;      // after the op; 0 if the counter does not exist, but as computed where expire_at_ms ends it
+  int64_t old_value = 0;  // before it
+  int64_t applied = 0;    // kAdd: what was added in fact
+  int64_t expiry_ms = 0;  // after the op; 0 = none
+  Position position = 0;  // of the mutation (0: refused without a token, hence no event); reads: of the last change
   Micros event_us = kNoTime;       // event time of the mutation as stored
   Micros last_write_us = kNoTime;  // latest event time that wrote the value; kNoTime = the counter does not exist
-  uint64_t version = 0;     // kGet: another one after each change of value or expiry; 0 if the counter does not exist
+  uint64_t version = 0;  // kGet: another one after each change of value or expiry; 0 if the counter does not exist
   Micros token_expires_us = kNoTime;  // kTokenOutcome
 };
+
+// Brings the answer half of an op to its first state; Fail also sets the code.
+inline void ResetAnswer(Op* op) {
+  static constexpr Op kFresh{};
+  op->code = kFresh.code;
+  op->outcome = kFresh.outcome;
+  op->original_kind = kFresh.original_kind;
+  op->replayed = kFresh.replayed;
+  op->existed = kFresh.existed;
+  op->exists = kFresh.exists;
+  op->is_protected = kFresh.is_protected;
+  op->value = kFresh.value;
+  op->old_value = kFresh.old_value;
+  op->applied = kFresh.applied;
+  op->expiry_ms = kFresh.expiry_ms;
+  op->position = kFresh.position;
+  op->version = kFresh.version;
+  op->event_us = kFresh.event_us;
+  op->last_write_us = kFresh.last_write_us;
+  op->token_expires_us = kFresh.token_expires_us;
+}
+inline void FailOp(Op* op, Code code) {
+  ResetAnswer(op);
+  op->code = code;
+}
 
 }  // namespace quipu::store

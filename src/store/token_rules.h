@@ -1,7 +1,7 @@
 // When a token protects, and what makes two requests with it the same one. Shared by every engine.
 //
 // A token claims a time: its own (UUIDv7, ULID), else the generation_time of the request, else the receipt. It is kept
-// from its commit until the horizon has passed over the later of commit and claimed time. Below the floor of a
+// until the horizon has passed over its commit, and over its own time where that is later. Below the floor of a
 // namespace nothing is known for certain, so what claims an older time is refused, known or not. Hence the two
 // questions:
 //   may this request be decided?    CheckTokenTime, before anything is looked up.
@@ -37,8 +37,8 @@ inline Code CheckTokenTime(const Namespace& ns, Micros claimed_us, Micros now_us
   return Code::kOk;
 }
 
-// What the first sight of a token leaves to be judged by: the later of its claimed time and its commit.
-constexpr Micros TokenKeptFrom(Micros claimed_us, Micros commit_us) { return std::max(claimed_us, commit_us); }
+// What the first sight of a token leaves to be judged by: the later of its own time (kNoTime: none) and its commit.
+constexpr Micros TokenKeptFrom(Micros own_us, Micros commit_us) { return std::max(own_us, commit_us); }
 inline bool IsTokenKept(const Namespace& ns, Micros kept_from_us, Micros now_us) {
   return kept_from_us >= TokenFloor(ns, now_us);
 }

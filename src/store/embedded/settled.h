@@ -61,15 +61,17 @@ struct SettledEvent {
   Position position = 0;
   OpKind kind = OpKind::kAdd;
   Outcome outcome = Outcome::kApplied;
-  bool exists = true;   // the counter, after the event
-  uint32_t events = 1;  // adds without a token that share the record
-  int64_t delta = 0;    // asked
-  int64_t applied = 0;
+  bool existed = false;   // the counter, before the event
+  bool exists = true;     // and after
+  uint32_t events = 1;    // adds without a token that share the record
+  int64_t delta = 0;      // asked
+  int64_t applied = 0;    // value after less value before, modulo 2^64
   int64_t value = 0;      // after
   int64_t expiry_ms = 0;  // after
   Micros event_us = 0;
-  Micros commit_us = 0;    // decides the slice
-  uint64_t content = 0;    // digest of what was asked, to tell a replay from a conflict
+  Micros last_write_us = kNoTime;  // of the counter, after
+  Micros commit_us = 0;            // decides the slice
+  uint64_t content = 0;    // digest of what was asked, to tell a replay from a conflict; 0: a plain add's, by its delta
   std::string_view token;  // text form, empty if none
 };
 

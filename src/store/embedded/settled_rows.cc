@@ -17,7 +17,7 @@ constexpr uint8_t kHasExpiry = 1, kHasLastWrite = 2;
 // First byte of event flags: kind (3 bits), outcome (2 bits), then these.
 constexpr uint8_t kExists = 0x20, kEventHasExpiry = 0x40, kAppliedDiffers = 0x80;
 // Second byte of event flags: token form (3 bits), then these.
-constexpr uint8_t kManyEvents = 0x08, kHasEventTime = 0x10, kHasContent = 0x20, kSecondMask = 0x3f;
+constexpr uint8_t kManyEvents = 0x08, kHasEventTime = 0x10, kHasContent = 0x20, kExisted = 0x40, kOtherLastWrite = 0x80;
 
 template <class T>
 void PutBig(T v, std::string* out) {
@@ -203,12 +203,14 @@ void SetEventValue(const SettledEvent& e, Micros slice_start, std::string* value
   const TokenBytes token = PackToken(e.token);
   const bool differs = e.applied != e.delta;
   const bool has_event_time = e.event_us != kNoTime;
+  const bool other_last_write = e.last_write_us != e.event_us;
   const auto outcome_bits = static_cast<uint8_t>(static_cast<uint8_t>(e.outcome) << 3);
   value->assign(1, kVersion);
   value->push_back(static_cast<char>(static_cast<uint8_t>(e.kind) | outcome_bits | (e.exists ? kExists : 0) |
                                      (e.expiry_ms != 0 ? kEventHasExpiry : 0) | (differs ? kAppliedDiffers : 0)));
   value->push_back(static_cast<char>(static_cast<uint8_t>(token.form) | (e.events != 1 ? kManyEvents : 0) |
-                                     (has_event_time ? kHasEventTime : 0) | (e.content != 0 ? kHasContent : 0)));
+                                     (has_event_time ? kHasEventTime : 0) | (e.content != 0 ? kHasContent : 0) |
+                                     (e.existed ? kExisted : 0) | (other_last_write ? kOtherLastWrite : 0)));
   PutZigZag(e.delta, value);
   if (differs) PutZigZag(e.applied, value);
   PutZigZag(e.value, value);
@@ -217,6 +219,9 @@ void SetEventValue(const SettledEvent& e, Micros slice_start, std::string* value
   // Modulo 2^64, so that any two times have a difference.
   if (has_event_time) {
     PutZigZag(static_cast<int64_t>(static_cast<uint64_t>(e.commit_us) - static_cast<uint64_t>(e.event_us)), value);
+  }
+  if (other_last_write) {
+    PutZigZag(static_cast<int64_t>(static_cast<uint64_t>(e.commit_us) - static_cast<uint64_t>(e.last_write_us)), value);
   }
   if (e.events != 1) PutVarint(e.events, value);
   if (e.content != 0) PutBig(e.content, value);
@@ -234,7 +239,7 @@ bool ParseEventValue(std::string_view value, Micros slice_start, SettledEvent* e
   const uint8_t second = in.Byte();
   const int kind = first & 7, outcome = (first >> 3) & 3, form = second & 7;
   if (kind > static_cast<int>(OpKind::kCheckVersion) || outcome > static_cast<int>(Outcome::kRefused)) return false;
-  if (form > static_cast<int>(TokenForm::kUlid) || (second & ~kSecondMask) != 0) return false;
+  if (form > static_cast<int>(TokenForm::kUlid)) return false;
   e->kind = static_cast<OpKind>(kind);
   e->outcome = static_cast<Outcome>(outcome);
   e->exists = (first & kExists) != 0;
@@ -247,6 +252,13 @@ bool ParseEventValue(std::string_view value, Micros slice_start, SettledEvent* e
   if ((second & kHasEventTime) != 0) {
     e->event_us = static_cast<int64_t>(static_cast<uint64_t>(e->commit_us) - static_cast<uint64_t>(in.ZigZagVarint()));
     if (e->event_us == kNoTime) return false;
+  }
+  e->existed = (second & kExisted) != 0;
+  e->last_write_us = e->event_us;
+  if ((second & kOtherLastWrite) != 0) {
+    e->last_write_us =
+        static_cast<int64_t>(static_cast<uint64_t>(e->commit_us) - static_cast<uint64_t>(in.ZigZagVarint()));
+    if (e->last_write_us == e->event_us) return false;
   }
   const uint64_t events = (second & kManyEvents) != 0 ? in.Varint() : 1;
   if (events > std::numeric_limits<uint32_t>::max() || ((second & kManyEvents) != 0 && events == 1)) return false;

@@ -8,33 +8,8 @@
 namespace quipu::store {
 namespace {
 
-void EmptyAnswer(Op* op) {
-  static const Op kFresh;
-  op->code = kFresh.code;
-  op->outcome = kFresh.outcome;
-  op->original_kind = kFresh.original_kind;
-  op->replayed = kFresh.replayed;
-  op->existed = kFresh.existed;
-  op->exists = kFresh.exists;
-  op->is_protected = kFresh.is_protected;
-  op->value = kFresh.value;
-  op->old_value = kFresh.old_value;
-  op->applied = kFresh.applied;
-  op->expiry_ms = kFresh.expiry_ms;
-  op->position = kFresh.position;
-  op->event_us = kFresh.event_us;
-  op->last_write_us = kFresh.last_write_us;
-  op->version = kFresh.version;
-  op->token_expires_us = kFresh.token_expires_us;
-}
-
-void Fail(Op* op, Code code) {
-  EmptyAnswer(op);
-  op->code = code;
-}
-
 void Repeat(const Op& first, Op* op) {
-  EmptyAnswer(op);
+  ResetAnswer(op);
   op->outcome = first.outcome;
   op->original_kind = first.kind;
   op->replayed = true;
@@ -57,7 +32,7 @@ int64_t SignedDifference(int64_t after, int64_t before) {
 
 void FailBatch(Batch* batch, Code code) {
   batch->code = code;
-  for (Op& op : batch->ops) Fail(&op, code);
+  for (Op& op : batch->ops) FailOp(&op, code);
 }
 
 // True if this op's result means that nothing of its batch may happen.
@@ -105,7 +80,7 @@ void MemoryStore::DecideBatch(Batch* batch) {
     Code own = op->code == Code::kOk ? Code::kConditionNotMet : op->code;
     state_ = std::move(*before);
     FailBatch(batch, Code::kConditionNotMet);
-    Fail(op, own);
+    FailOp(op, own);
     batch->failed_index = i;
     return;
   }
@@ -117,9 +92,9 @@ void MemoryStore::DecideBatch(Batch* batch) {
 
 void MemoryStore::DecideOp(Op* op) {
   QUIPU_DASSERT(op->hash == HashCounter(op->ns, op->name), "hash={}", op->hash);
-  EmptyAnswer(op);
+  ResetAnswer(op);
   const Namespace* ns = FindNamespace(op->ns);
-  if (ns == nullptr) return Fail(op, Code::kNamespaceNotFound);
+  if (ns == nullptr) return FailOp(op, Code::kNamespaceNotFound);
   Key key{.ns = op->ns, .hash = op->hash, .name = std::string(op->name)};
   switch (op->kind) {
     case OpKind::kGet:
@@ -148,19 +123,19 @@ void MemoryStore::Read(const Key& key, Op* op) {
 
 void MemoryStore::CheckVersion(const Key& key, Op* op) {
   Read(key, op);
-  if (op->version != op->expected_version) Fail(op, Code::kConditionNotMet);
+  if (op->version != op->expected_version) FailOp(op, Code::kConditionNotMet);
 }
 
 void MemoryStore::FindTokenOutcome(const Namespace& ns, const Key& key, Op* op) {
   const KeptToken* kept = FindKept(ns, key, op->token);
-  if (kept == nullptr) return Fail(op, Code::kNotFound);
+  if (kept == nullptr) return FailOp(op, Code::kNotFound);
   Repeat(kept->answer, op);
   op->token_expires_us = TokenExpires(ns, kept->kept_from_us);
 }
 
 void MemoryStore::Mutate(const Namespace& ns, const Key& key, Op* op) {
   bool has_token = !op->token.empty();
-  if (!has_token && ns.settings.token_required) return Fail(op, Code::kTokenRequired);
+  if (!has_token && ns.settings.token_required) return FailOp(op, Code::kTokenRequired);
   bool keeps_token = has_token && ns.settings.durability != Durability::kMemory;
   Micros claimed_us = has_token ? ClaimedTokenTime(*op, now_us_) : now_us_;
   uint64_t content = ContentDigest(*op);
@@ -168,11 +143,11 @@ void MemoryStore::Mutate(const Namespace& ns, const Key& key, Op* op) {
   if (keeps_token) {
     Code time = CheckTokenTime(ns, claimed_us, now_us_);
     if (time == Code::kTokenExpired) state_.totals.expired_tokens++;
-    if (time != Code::kOk) return Fail(op, time);
+    if (time != Code::kOk) return FailOp(op, time);
     if (const KeptToken* kept = FindKept(ns, key, op->token)) {
       if (kept->content != content) {
         state_.totals.conflicts++;
-        return Fail(op, Code::kTokenConflict);
+        return FailOp(op, Code::kTokenConflict);
       }
       state_.totals.replays++;
       return Repeat(kept->answer, op);
@@ -183,11 +158,11 @@ void MemoryStore::Mutate(const Namespace& ns, const Key& key, Op* op) {
   CounterState before = counter != nullptr ? counter->state : CounterState();
   CounterState after;
   Effect effect = Decide(before, now_ms(), EventTime(*op, claimed_us), op, &after);
-  if (op->code != Code::kOk) return Fail(op, op->code);
+  if (op->code != Code::kOk) return FailOp(op, op->code);
   bool creates = !before.exists && after.exists;
   int64_t counters_max = ns.settings.counters_max;
   if (creates && counters_max > 0 && CountCounters(key.ns) >= static_cast<uint64_t>(counters_max)) {
-    return Fail(op, Code::kQuotaExceeded);
+    return FailOp(op, Code::kQuotaExceeded);
   }
 
   bool changed = effect == Effect::kChanged;
@@ -201,7 +176,7 @@ void MemoryStore::Mutate(const Namespace& ns, const Key& key, Op* op) {
   if (changed && op->kind == OpKind::kAdd) state_.totals.adds++;
   if (keeps_token) {
     KeptToken& kept = state_.tokens[{key, std::string(op->token)}];
-    kept = {.content = content, .kept_from_us = TokenKeptFrom(claimed_us, now_us_), .answer = *op};
+    kept = {.content = content, .kept_from_us = TokenKeptFrom(TokenOwnTime(op->token), now_us_), .answer = *op};
     kept.answer.name = kept.answer.token = {};
   }
 }

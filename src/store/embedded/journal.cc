@@ -1,0 +1,393 @@
+#include "store/embedded/journal.h"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace quipu::store {
+namespace {
+
+constexpr size_t kBufferAlign = 4096;
+constexpr size_t kBufferBytes = 1u << 20;
+constexpr size_t kEagerBytes = 256u << 10;  // a frame this full is worth a write of its own while another is in flight
+constexpr int kSparesMax = 2;
+constexpr int64_t kRetryLayoutUs = 500'000;
+
+size_t RoundUp(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+}  // namespace
+
+struct Journal::Buffer {
+  explicit Buffer(size_t bytes) : capacity(bytes), data(static_cast<char*>(std::aligned_alloc(kBufferAlign, bytes))) {
+    QUIPU_ASSERT(data != nullptr, "no memory for a journal buffer of {} bytes", bytes);
+    std::memset(data, 0, bytes);
+  }
+  ~Buffer() { std::free(data); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  size_t capacity;
+  char* data;
+  FrameHeader header;
+  rt::LogFile::WriteOp write;
+  bool done = false;
+  std::shared_ptr<bool> journal_alive;
+};
+
+Journal::Journal(rt::Loop* loop, rt::Disk* disk, std::string dir, const JournalOptions& options, const Start& start,
+                 Observer* observer)
+    : loop_(loop), disk_(disk), dir_(std::move(dir)), options_(options), start_(start), observer_(observer) {
+  QUIPU_ASSERT(options_.frame_bytes_max * 4 <= options_.segment_bytes, "frame_bytes_max={} segment_bytes={}",
+               options_.frame_bytes_max, options_.segment_bytes);
+  next_ = start.next;
+  durable_ = start.next - 1;
+  previous_crc_ = start.previous_crc;
+  last_us_ = start.commit_us;
+  segment_ = start.segment;
+  offset_ = start.offset;
+  segments_.assign(start.segments.begin(), start.segments.end());
+  timer_.on_fire = [this] { OnTurnEnd(); };
+  loop_->AddTurnHook(this);
+}
+
+Journal::~Journal() {
+  *alive_ = false;
+  loop_->Disarm(&timer_);
+  loop_->RemoveTurnHook(this);
+}
+
+std::string Journal::SegmentPath(uint64_t segment) const { return fmt::format("{}/{:016}.log", dir_, segment); }
+std::string Journal::SparePath(int n) const { return fmt::format("{}/spare-{}.log", dir_, n); }
+
+namespace {
+
+// What laying out one segment needs; a value, because the worker may outlive the journal.
+struct Layout {
+  rt::Disk* disk;
+  std::string dir;
+  std::string path;
+  std::string spare;  // a recycled file to use, or empty
+  SegmentHeader header;
+};
+
+Status LayOut(const Layout& layout) {
+  std::vector<char> block(kSegmentHeaderBytes);
+  EncodeSegmentHeader(layout.header, block.data());
+  bool fresh = layout.spare.empty();
+  uint64_t bytes = layout.header.bytes;
+  std::string temporary = fresh ? layout.dir + "/prepare.tmp" : layout.spare;
+  {
+    QUIPU_ASSIGN_OR_RETURN(auto file,
+                           layout.disk->Open(temporary, fresh ? rt::OpenMode::kTruncate : rt::OpenMode::kReadWrite));
+    QUIPU_ASSIGN_OR_RETURN(uint64_t size, file->Size());
+    if (size > bytes) QUIPU_RETURN_IF_ERROR(file->Truncate(bytes));
+    std::vector<char> zeros(1u << 20);
+    for (uint64_t at = size; at < bytes;) {
+      size_t n = std::min<uint64_t>(zeros.size(), bytes - at);
+      if (Status s = file->WriteAt(at, std::span<const char>(zeros.data(), n)); !s.ok()) {
+        file.reset();
+        layout.disk->Remove(temporary).Ignore("a leftover is overwritten by the next try");
+        return s;
+      }
+      at += n;
+    }
+    QUIPU_RETURN_IF_ERROR(file->WriteAt(0, block));
+    QUIPU_RETURN_IF_ERROR(file->Sync());
+  }
+  QUIPU_RETURN_IF_ERROR(layout.disk->Rename(temporary, layout.path));
+  return layout.disk->SyncDir(layout.dir);
+}
+
+}  // namespace
+
+Status Journal::Open() {
+  for (int n = 0; n < kSparesMax && disk_->Exists(SparePath(n)); ++n) spares_ = n + 1;
+  if (segment_ == 0) {
+    segment_ = 1;
+    offset_ = kSegmentHeaderBytes;
+    QUIPU_RETURN_IF_ERROR(
+        LayOut({.disk = disk_, .dir = dir_, .path = SegmentPath(segment_), .spare = "", .header = HeaderOf(segment_)}));
+    segments_.push_back({.segment = segment_, .first = 0});
+  }
+  QUIPU_ASSIGN_OR_RETURN(file_, disk_->OpenLog(SegmentPath(segment_), loop_));
+  alignment_ = std::max(file_->alignment(), kFrameAlignMin);
+  if (offset_ % alignment_ != 0)
+    offset_ = options_.segment_bytes;  // laid out for a finer device: go on in the next one
+  PrepareNextSegment();
+  return OkStatus();
+}
+
+SegmentHeader Journal::HeaderOf(uint64_t segment) const {
+  return {.store_id = {start_.store_id[0], start_.store_id[1]},
+          .shard = start_.shard,
+          .segment = segment,
+          .bytes = options_.segment_bytes};
+}
+
+void Journal::PrepareNextSegment() {
+  if (preparing_ || next_ready_ || fenced_) return;
+  preparing_ = true;
+  auto result = std::make_shared<Status>();
+  Layout layout{.disk = disk_,
+                .dir = dir_,
+                .path = SegmentPath(segment_ + 1),
+                .spare = spares_ > 0 ? SparePath(--spares_) : "",
+                .header = HeaderOf(segment_ + 1)};
+  loop_->RunOnWorker(
+      rt::Worker::kFiles, [layout, result] { *result = LayOut(layout); },
+      [this, alive = alive_, result] {
+        if (!*alive) return;
+        preparing_ = false;
+        if (result->ok()) {
+          next_ready_ = true;
+          disk_full_ = false;
+          StartWrites();
+          return;
+        }
+        // Nothing is lost: adds are refused until there is room, and what is in flight still fits the present segment.
+        disk_full_ = true;
+        loop_->Arm(&timer_, loop_->MonoMicros() + kRetryLayoutUs);
+      });
+}
+
+Status Journal::SwitchSegment() {
+  retired_files_.push_back(std::move(file_));
+  ++segment_;
+  offset_ = kSegmentHeaderBytes;
+  next_ready_ = false;
+  QUIPU_ASSIGN_OR_RETURN(file_, disk_->OpenLog(SegmentPath(segment_), loop_));
+  alignment_ = std::max(file_->alignment(), kFrameAlignMin);
+  segments_.push_back({.segment = segment_, .first = 0});
+  PrepareNextSegment();
+  return OkStatus();
+}
+
+Journal::Buffer* Journal::TakeBuffer(size_t bytes) {
+  for (size_t i = free_buffers_.size(); i > 0; --i) {
+    Buffer* b = free_buffers_[i - 1];
+    if (b->capacity >= bytes) {
+      free_buffers_.erase(free_buffers_.begin() + static_cast<ptrdiff_t>(i - 1));
+      return b;
+    }
+  }
+  buffers_.push_back(std::make_unique<Buffer>(RoundUp(std::max(bytes, kBufferBytes), kBufferAlign)));
+  Buffer* b = buffers_.back().get();
+  b->write.owner = this;
+  b->write.on_done = &OnWritten;
+  b->journal_alive = alive_;
+  return b;
+}
+
+void Journal::OpenFrame() {
+  open_used_ = kFrameHeaderBytes;
+  open_records_ = 0;
+  open_first_ = next_;
+  // Commit time never goes back, whatever the wall clock does: slices are cut by it.
+  open_us_ = std::max(loop_->WallMicros(), last_us_);
+  last_us_ = open_us_;
+  open_since_mono_ = loop_->MonoMicros();
+  ++frame_serial_;
+}
+
+Micros Journal::frame_us() {
+  if (open_records_ == 0) {
+    // Nothing in it yet: its time is still free to move on.
+    if (!open_) open_ = TakeBuffer(0);
+    OpenFrame();
+  }
+  return open_us_;
+}
+
+char* Journal::Reserve(size_t bytes) {
+  size_t need = RoundUp(bytes + kFrameHeaderBytes, kBufferAlign);
+  QUIPU_ASSERT(need <= options_.frame_bytes_max, "reserve of {} bytes", bytes);
+  if (open_used_ != 0 && open_used_ + bytes + kBufferAlign > open_->capacity) SealOpenFrame();
+  if (open_used_ == 0) {
+    if (open_ && open_->capacity < need + kBufferAlign) {
+      free_buffers_.push_back(open_);
+      open_ = nullptr;
+    }
+    if (!open_) open_ = TakeBuffer(need + kBufferAlign);
+    OpenFrame();
+  }
+  return open_->data + open_used_;
+}
+
+Position Journal::Append(size_t bytes, uint32_t records, bool urgent) {
+  open_used_ += bytes;
+  open_records_ += records;
+  next_ += records;
+  urgent_ |= urgent;
+  return next_ - 1;
+}
+
+void Journal::SealOpenFrame() {
+  Buffer* b = open_;
+  open_ = nullptr;
+  b->header = FrameHeader{};
+  b->header.payload_bytes = static_cast<uint32_t>(open_used_ - kFrameHeaderBytes);
+  b->header.first = open_first_;
+  b->header.records = open_records_;
+  b->header.commit_us = open_us_;
+  pending_bytes_ += open_used_;
+  open_used_ = 0;
+  open_records_ = 0;
+  urgent_ = false;
+  ++frame_serial_;
+  sealed_.push_back(b);
+}
+
+void Journal::StartWrites() {
+  while (!fenced_ && !sealed_.empty() && writing_.size() < static_cast<size_t>(options_.writes_in_flight_max)) {
+    Buffer* b = sealed_.front();
+    size_t used = kFrameHeaderBytes + b->header.payload_bytes;
+    size_t frame = RoundUp(used, alignment_);
+    if (offset_ + frame > options_.segment_bytes) {
+      if (!next_ready_) {
+        PrepareNextSegment();
+        return;
+      }
+      if (Status s = SwitchSegment(); !s.ok()) return Fence(std::move(s));
+      frame = RoundUp(used, alignment_);
+    }
+    sealed_.pop_front();
+    std::memset(b->data + used, 0, frame - used);
+    b->header.frame_bytes = static_cast<uint32_t>(frame);
+    b->header.shard = start_.shard;
+    b->header.segment = segment_;
+    b->header.previous_crc = previous_crc_;
+    b->header.durable = durable_;
+    b->header.epoch = start_.epoch;
+    SealFrame(&b->header, b->data);
+    previous_crc_ = b->header.crc;
+    if (segments_.back().first == 0) segments_.back().first = b->header.first;
+    b->done = false;
+    b->write.offset = offset_;
+    b->write.data = {b->data, frame};
+    b->write.status = OkStatus();
+    offset_ += frame;
+    bytes_written_ += frame;
+    last_start_mono_ = loop_->MonoMicros();
+    writing_.push_back(b);
+    file_->Write(&b->write);
+  }
+}
+
+void Journal::OnWritten(rt::LogFile::WriteOp* op) {
+  auto* journal = static_cast<Journal*>(op->owner);
+  for (Buffer* b : journal->writing_) {
+    if (&b->write == op) {
+      b->done = true;
+      break;
+    }
+  }
+  journal->Reap();
+}
+
+void Journal::Reap() {
+  bool moved = false;
+  while (!writing_.empty() && writing_.front()->done) {
+    Buffer* b = writing_.front();
+    writing_.pop_front();
+    pending_bytes_ -= kFrameHeaderBytes + b->header.payload_bytes;
+    free_buffers_.push_back(b);
+    if (!b->write.status.ok()) {
+      Fence(b->write.status);
+    } else if (!fenced_) {
+      durable_ = b->header.first + b->header.records - 1;
+      moved = true;
+    }
+  }
+  if (writing_.empty()) retired_files_.clear();
+  if (moved && !fenced_) observer_->OnJournalProgress();
+}
+
+void Journal::Fence(Status reason) {
+  if (fenced_) return;
+  fenced_ = true;
+  fence_reason_ = std::move(reason);
+  observer_->OnJournalProgress();
+}
+
+void Journal::OnTurnEnd() {
+  if (fenced_) {
+    if (close_done_ && writing_.empty()) loop_->Post(std::exchange(close_done_, nullptr));
+    return;
+  }
+  if (disk_full_ && !preparing_) PrepareNextSegment();
+  if (open_used_ > kFrameHeaderBytes) {
+    int64_t now = loop_->MonoMicros();
+    int64_t due;
+    if (!urgent_ && !close_done_) {
+      due = open_since_mono_ + options_.lazy_commit_us;
+    } else if (writing_.empty() && sealed_.empty()) {
+      due = open_since_mono_ + options_.commit_delay_us;
+    } else if (writing_.size() + sealed_.size() < static_cast<size_t>(options_.writes_in_flight_max)) {
+      due = open_used_ >= kEagerBytes ? now : last_start_mono_ + options_.busy_gather_us;
+    } else {
+      due = INT64_MAX;  // a completion comes first
+    }
+    if (now >= due) {
+      SealOpenFrame();
+    } else if (due != INT64_MAX) {
+      loop_->Arm(&timer_, due);
+    }
+  }
+  StartWrites();
+  if (close_done_ && writing_.empty() && sealed_.empty() && open_used_ <= kFrameHeaderBytes) {
+    if (!closing_sealed_) {
+      closing_sealed_ = true;
+      frame_us();
+      SealOpenFrame();
+      StartWrites();
+    } else {
+      loop_->Post(std::exchange(close_done_, nullptr));
+    }
+  }
+}
+
+void Journal::Release(Position settled, uint64_t bytes_written_then) {
+  std::vector<std::string> gone;
+  // A segment is done with when the one after it begins at or before the first unsettled position.
+  while (segments_.size() > 1 && segments_[1].first != 0 && segments_[1].first <= settled + 1) {
+    gone.push_back(SegmentPath(segments_.front().segment));
+    segments_.pop_front();
+  }
+  bytes_released_ = bytes_written_then;
+  if (gone.empty()) return;
+  auto spares = std::make_shared<int>(0);
+  int have = spares_;
+  loop_->RunOnWorker(
+      rt::Worker::kFiles,
+      [disk = disk_, dir = dir_, gone, have, spares, first = SparePath(0), second = SparePath(1)] {
+        int n = have;
+        for (const std::string& path : gone) {
+          std::string spare = n == 0 ? first : second;
+          if (n < kSparesMax && !disk->Exists(spare) && disk->Rename(path, spare).ok()) {
+            ++n;
+          } else {
+            disk->Remove(path).Ignore("it holds nothing unsettled; the next opening removes it");
+          }
+        }
+        // A spare gets a new header only once its old name is gone for good.
+        if (disk->SyncDir(dir).ok()) *spares = n - have;
+      },
+      [this, alive = alive_, spares] {
+        if (*alive) spares_ = std::min(spares_ + *spares, kSparesMax);
+      });
+}
+
+std::vector<uint64_t> Journal::SegmentsAfter(Position settled) const {
+  std::vector<uint64_t> out;
+  for (size_t i = 0; i < segments_.size(); ++i) {
+    bool all_settled = i + 1 < segments_.size() && segments_[i + 1].first != 0 && segments_[i + 1].first <= settled + 1;
+    if (!all_settled) out.push_back(segments_[i].segment);
+  }
+  return out;
+}
+
+void Journal::Close(std::function<void()> done) {
+  close_done_ = std::move(done);
+  loop_->Arm(&timer_, loop_->MonoMicros());
+}
+
+}  // namespace quipu::store

@@ -1,0 +1,339 @@
+// The life of a shard: recovery, waiting answers, namespaces, sources, closing.
+#include "store/embedded/shard.h"
+
+#include "base/varint.h"
+#include "model/name.h"
+#include "store/token_rules.h"
+
+namespace quipu::store {
+namespace {}  // namespace
+
+Shard::Shard(const Context& context, const ShardOptions& options)
+    : context_(context), options_(options), loop_(context.loop), tokens_(options.tokens) {
+  timer_.on_fire = [this] { Maintain(); };
+  last_settle_mono_us_ = loop_->MonoMicros();
+}
+
+Shard::~Shard() {
+  *alive_ = false;
+  loop_->Disarm(&timer_);
+  if (journal_) loop_->RemoveTurnHook(this);
+}
+
+Status Shard::LoadMeta() {
+  std::vector<Namespace> all;
+  QUIPU_ASSIGN_OR_RETURN(auto rows, context_.settled->ListMeta(kNamespacePrefix));
+  for (const auto& [key, value] : rows) {
+    Record r;
+    const char* p = value.data();
+    if (!DecodeRecord(&p, value.data() + value.size(), 0, &r) || r.type != RecordType::kNamespace ||
+        r.ns.id != all.size()) {
+      return Status(Code::kDataLoss, fmt::format("the settled row of namespace {} does not decode", all.size()));
+    }
+    QUIPU_ASSIGN_OR_RETURN(NamespaceSettings settings, NamespaceSettingsFromJson(r.ns.settings_json, {}));
+    all.push_back({.id = r.ns.id,
+                   .name = std::string(r.ns.name),
+                   .version = r.ns.version,
+                   .deleted = r.ns.deleted,
+                   .settings = settings,
+                   .tokens_known_since_us = r.ns.tokens_known_since_us});
+  }
+  namespaces_ = std::make_shared<NamespaceTable>(all);
+  counts_.assign(all.size(), 0);
+  for (const Namespace& ns : all) {
+    QUIPU_ASSIGN_OR_RETURN(auto count, context_.settled->GetMeta(CountKey(context_.identity.shard, ns.id)));
+    if (!count) continue;
+    if (!GetVarint(count->data(), count->data() + count->size(), &counts_[ns.id])) {
+      return Status(Code::kDataLoss, fmt::format("the settled count of namespace {} does not decode", ns.name));
+    }
+    if (counts_[ns.id] > 0) all_resident_ = false;
+  }
+  QUIPU_ASSIGN_OR_RETURN(auto sources, context_.settled->ListMeta(kSourcePrefix));
+  for (const auto& [key, value] : sources) {
+    Record r;
+    const char* p = value.data();
+    if (!DecodeRecord(&p, value.data() + value.size(), 0, &r) || r.type != RecordType::kSource) {
+      return Status(Code::kDataLoss, "a settled source row does not decode");
+    }
+    SourceId id{r.source.id[0], r.source.id[1]};
+    sources_[id] = {.id = id,
+                    .anchor = {r.source.anchor[0], r.source.anchor[1]},
+                    .offset = r.source.offset,
+                    .fingerprint = {r.source.fingerprint[0], r.source.fingerprint[1]},
+                    .label = std::string(r.source.label),
+                    .updated_us = r.source.updated_us};
+  }
+  QUIPU_ASSIGN_OR_RETURN(auto expiries, context_.settled->ListMeta(kExpiryPrefix));
+  for (const auto& [key, value] : expiries) {
+    int64_t due_ms;
+    NamespaceId ns;
+    uint64_t hash;
+    if (!DecodeExpiryKey(key, &due_ms, &ns, &hash))
+      return Status(Code::kDataLoss, "a settled expiry row does not decode");
+    expiries_.push({.due_ms = static_cast<uint64_t>(due_ms) & ((uint64_t{1} << 44) - 1),
+                    .ns = ns & kNamespaceIdMax,
+                    .hash = hash});
+  }
+  QUIPU_ASSIGN_OR_RETURN(auto position, context_.settled->GetMeta(PositionKey(context_.identity.shard)));
+  if (position) {
+    SettledPosition p;
+    if (!DecodeSettledPosition(*position, &p)) return Status(Code::kDataLoss, "the settled position does not decode");
+    settled_ = p.position;
+    settled_commit_us_ = p.commit_us;
+    settled_newest_own_us_ = p.newest_own_us;
+    tokens_.SetDropped(p.commit_us, p.newest_own_us);
+  }
+  return OkStatus();
+}
+
+Status Shard::ReplayFrame(const FrameHeader& header, std::string_view payload) {
+  const char* p = payload.data();
+  const char* end = p + payload.size();
+  Position position = header.first;
+  Record record;
+  for (uint32_t i = 0; i < header.records; ++i, ++position) {
+    if (!DecodeRecord(&p, end, header.commit_us, &record)) {
+      return Status(Code::kDataLoss, fmt::format("record {} of {} does not decode", i + 1, header.records));
+    }
+    if (position <= settled_) continue;
+    switch (record.type) {
+      case RecordType::kNamespace: {
+        auto settings = NamespaceSettingsFromJson(record.ns.settings_json, {});
+        if (!settings.ok()) return Status(Code::kDataLoss, std::string(settings.status().message()));
+        if (record.ns.id > namespaces_->all().size())
+          return Status(Code::kDataLoss, "a namespace's number leaves a gap");
+        ApplyNamespace({.id = record.ns.id,
+                        .name = std::string(record.ns.name),
+                        .version = record.ns.version,
+                        .deleted = record.ns.deleted,
+                        .settings = *settings,
+                        .tokens_known_since_us = record.ns.tokens_known_since_us});
+        break;
+      }
+      case RecordType::kSource: {
+        SourceId id{record.source.id[0], record.source.id[1]};
+        sources_[id] = {.id = id,
+                        .anchor = {record.source.anchor[0], record.source.anchor[1]},
+                        .offset = record.source.offset,
+                        .fingerprint = {record.source.fingerprint[0], record.source.fingerprint[1]},
+                        .label = std::string(record.source.label),
+                        .updated_us = record.source.updated_us};
+        break;
+      }
+      case RecordType::kStep:
+        break;
+      case RecordType::kCounter: {
+        const CounterRecord& r = record.counter;
+        if (r.ns >= namespaces_->all().size()) return Status(Code::kDataLoss, fmt::format("no namespace {}", r.ns));
+        uint64_t hash = HashCounter(r.ns, r.name);
+        if (r.token_form != TokenForm::kNone) {
+          std::string token;
+          TokenText(r.token_form, r.token, &token);
+          Micros own_us = TokenOwnTime(token);
+          tokens_.Insert(MakeTokenPrint(context_.token_seed, hash, r.ns, r.name, token),
+                         ResultOf(r, position, own_us, header.commit_us), own_us, header.commit_us);
+        }
+        if (r.outcome == Outcome::kRefused) break;
+        CounterSlot* slot = counters_.Find(hash, r.ns, r.name);
+        if (!slot) slot = counters_.Insert(hash, r.ns, r.name);
+        CounterState state;
+        if (r.exists)
+          state = {.value = r.value, .expiry_ms = r.expiry_ms, .last_write_us = r.last_write_us, .exists = true};
+        SetSlot(slot, state, position);
+        counts_[r.ns] += (r.exists ? 1u : 0u) - (r.existed ? 1u : 0u);
+        break;
+      }
+    }
+  }
+  if (p != end) return Status(Code::kDataLoss, fmt::format("{} bytes follow the last record", end - p));
+  return OkStatus();
+}
+
+Status Shard::Recover() {
+  QUIPU_RETURN_IF_ERROR(LoadMeta());
+  auto end = ReadJournal(context_.disk, context_.journal_dir, context_.identity, settled_,
+                         [this](const FrameHeader& h, std::string_view payload) { return ReplayFrame(h, payload); });
+  if (!end.ok()) return end.status();
+  for (const std::string& path : end->beyond) QUIPU_RETURN_IF_ERROR(context_.disk->Remove(path));
+  if (!end->beyond.empty()) QUIPU_RETURN_IF_ERROR(context_.disk->SyncDir(context_.journal_dir));
+  Journal::Start start = end->start;
+  // Time goes on from the last commit, also where that was settled and its segment is gone.
+  start.commit_us = std::max(start.commit_us, settled_commit_us_);
+  journal_ = std::make_unique<Journal>(loop_, context_.disk, context_.journal_dir, options_.journal, start, this);
+  QUIPU_RETURN_IF_ERROR(journal_->Open());
+  loop_->AddTurnHook(this);
+  last_seen_wall_us_ = loop_->WallMicros();
+  last_seen_mono_us_ = loop_->MonoMicros();
+
+  if (namespaces_->all().empty()) {
+    Namespace ns{.id = kDefaultNamespace, .name = "default"};
+    for (const auto& [name, settings] : context_.namespace_seeds) {
+      if (name == ns.name) ns.settings = settings;
+    }
+    AppendNamespace(ns);
+  }
+  for (const auto& [name, settings] : context_.namespace_seeds) {
+    if (namespaces_->Find(name)) continue;
+    AppendNamespace({.id = static_cast<NamespaceId>(namespaces_->all().size()), .name = name, .settings = settings});
+  }
+  loop_->Arm(&timer_, loop_->MonoMicros() + 100'000);
+  return OkStatus();
+}
+
+void Shard::ApplyNamespace(const Namespace& ns) {
+  std::vector<Namespace> all = namespaces_->all();
+  if (ns.id == all.size()) {
+    all.push_back(ns);
+    counts_.push_back(0);
+  } else {
+    all[ns.id] = ns;
+  }
+  namespaces_ = std::make_shared<NamespaceTable>(std::move(all));
+}
+
+Position Shard::AppendNamespace(const Namespace& ns) {
+  std::string json = NamespaceSettingsToJson(ns.settings);
+  NamespaceRecord r{.id = ns.id,
+                    .version = ns.version,
+                    .deleted = ns.deleted,
+                    .tokens_known_since_us = ns.tokens_known_since_us,
+                    .name = ns.name,
+                    .settings_json = json};
+  char* at = journal_->Reserve(kRecordBytesMax);
+  Position position = journal_->Append(EncodeNamespace(r, at), 1, true);
+  ApplyNamespace(ns);
+  return position;
+}
+
+void Shard::PutNamespace(const std::string& name, uint64_t expected_version, const NamespaceSettings& settings,
+                         std::function<void(Result<Namespace>)> on_done) {
+  auto answer = [this, &on_done](Status status) {
+    loop_->Post([status = std::move(status), on_done = std::move(on_done)] { on_done(status); });
+  };
+  if (closing_) return answer(Status(Code::kUnavailable, "the store is closing"));
+  if (Status s = CheckNamespaceName(name); !s.ok()) return answer(s);
+  if (Status s = CheckNamespaceSettings(settings); !s.ok()) return answer(s);
+  if (Code refuse = RefuseWrites(); refuse != Code::kOk)
+    return answer(Status(refuse, "the journal takes no writes now"));
+  const Namespace* known = namespaces_->Find(name);
+  Namespace ns;
+  now_us_ = journal_->frame_us();
+  if (expected_version == 0) {
+    if (known) return answer(Status(Code::kAlreadyExists, fmt::format("namespace {} exists", name)));
+    if (namespaces_->all().size() > kNamespaceIdMax) {
+      return answer(Status(Code::kQuotaExceeded,
+                           fmt::format("there are {} namespaces, no more are allowed", namespaces_->all().size())));
+    }
+    ns = {.id = static_cast<NamespaceId>(namespaces_->all().size()), .name = name, .settings = settings};
+  } else {
+    if (!known) return answer(Status(Code::kNamespaceNotFound, fmt::format("no such namespace: {}", name)));
+    if (known->version != expected_version) {
+      return answer(Status(Code::kVersionMismatch,
+                           fmt::format("namespace {} has version {}, not {}", name, known->version, expected_version)));
+    }
+    ns = *known;
+    ns.tokens_known_since_us = TokensKnownSince(*known, settings, now_us_);
+    ns.settings = settings;
+    ++ns.version;
+  }
+  Position position = AppendNamespace(ns);
+  waiting_calls_.emplace_back(position, [ns, on_done = std::move(on_done)](Status s) {
+    if (s.ok()) {
+      on_done(ns);
+    } else {
+      on_done(s);
+    }
+  });
+}
+
+void Shard::FindSources(SourceId anchor, std::function<void(Result<std::vector<SourceState>>)> on_done) {
+  std::vector<SourceState> found;
+  for (const auto& [id, source] : sources_) {
+    if (source.anchor == anchor) found.push_back(source);
+  }
+  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.offset > b.offset; });
+  journal_->Hurry();
+  waiting_calls_.emplace_back(journal_->next() - 1, [found = std::move(found), on_done = std::move(on_done)](Status s) {
+    if (s.ok()) {
+      on_done(found);
+    } else {
+      on_done(s);
+    }
+  });
+}
+
+uint64_t Shard::CountCounters(NamespaceId ns) const { return ns < counts_.size() ? counts_[ns] : 0; }
+
+StoreInfo Shard::Info() const {
+  StoreInfo info = info_;
+  info.engine = "embedded";
+  info.durable_position = journal_->durable();
+  info.settled_position = settled_;
+  for (uint64_t n : counts_) info.counters += n;
+  info.counters_with_expiry = with_expiry_;
+  info.tokens_in_memory = tokens_.size();
+  info.unsettled_bytes = journal_->bytes_since_release();
+  info.memory_bytes = counters_.memory_bytes() + tokens_.memory_bytes();
+  info.fenced = journal_->fenced();
+  return info;
+}
+
+void Shard::OnJournalProgress() {
+  Position durable = journal_->durable();
+  bool fenced = journal_->fenced();
+  Status unknown =
+      fenced ? Status(Code::kUnknownOutcome, fmt::format("the commit failed: {}", journal_->fence_reason().message()))
+             : OkStatus();
+  while (waiting_head_ && (fenced || waiting_head_->gate <= durable)) {
+    Batch* batch = waiting_head_;
+    waiting_head_ = batch->next;
+    if (!waiting_head_) waiting_tail_ = nullptr;
+    batch->next = nullptr;
+    batch->status = unknown;
+    (ready_tail_ ? ready_tail_->next : ready_head_) = batch;
+    ready_tail_ = batch;
+  }
+  for (size_t i = 0; i < waiting_scans_.size();) {
+    ScanOp* op = waiting_scans_[i];
+    if (!fenced && op->gate > durable) {
+      ++i;
+      continue;
+    }
+    waiting_scans_.erase(waiting_scans_.begin() + static_cast<ptrdiff_t>(i));
+    if (fenced) op->status = unknown;
+    op->on_done(op);
+  }
+}
+
+// Results that wait for nothing any more are told at the end of the turn, before the sockets are flushed.
+void Shard::OnTurnEnd() {
+  while (ready_head_) {
+    Batch* batch = ready_head_;
+    ready_head_ = batch->next;
+    if (!ready_head_) ready_tail_ = nullptr;
+    batch->next = nullptr;
+    batch->on_done(batch);
+  }
+  if (!waiting_calls_.empty()) {
+    auto calls = std::exchange(waiting_calls_, {});
+    for (auto& call : calls) {
+      if (journal_->fenced() && call.first > journal_->durable()) {
+        call.second(Status(Code::kUnknownOutcome, "the commit failed"));
+      } else if (call.first <= journal_->durable()) {
+        call.second(OkStatus());
+      } else {
+        waiting_calls_.push_back(std::move(call));
+      }
+    }
+  }
+}
+
+void Shard::Close(std::function<void(Status)> on_done) {
+  closing_ = true;
+  journal_->Close([this, on_done = std::move(on_done)] {
+    OnTurnEnd();
+    on_done(journal_->fenced() ? journal_->fence_reason() : OkStatus());
+  });
+}
+
+}  // namespace quipu::store

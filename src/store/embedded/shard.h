@@ -1,0 +1,209 @@
+// One shard of the embedded engine: its hot counters, its tokens, its journal. Decides every op at once in memory,
+// appends what changed to the journal's open frame, and shows results when the journal has reached them.
+//
+// The path of an add: prefetch (counter line, token line) -> token probe -> Decide -> one record -> results; no lock,
+// allocation, system call or clock read. Cold counters and old tokens cost a Bloom-filtered look into the sorted runs.
+//
+// Threads   The shard's loop. Settling and event listings run on its workers and touch only files and the SettledStore.
+// Files     shard_submit.cc (ops), shard_scan.cc (listings), shard_settle.cc (settling, retention, memory), shard.cc
+// (life). Errors    As EventStore says. A failed journal write fences the shard: mutations kReadOnly, waiting batches
+// unknown.
+#pragma once
+#include <array>
+#include <deque>
+#include <map>
+#include <queue>
+#include <string>
+#include <vector>
+
+#include "rt/disk.h"
+#include "rt/loop.h"
+#include "store/decide.h"
+#include "store/embedded/counter_table.h"
+#include "store/embedded/journal.h"
+#include "store/embedded/journal_reader.h"
+#include "store/embedded/record.h"
+#include "store/embedded/settled.h"
+#include "store/embedded/settler.h"
+#include "store/embedded/token_window.h"
+#include "store/event_store.h"
+
+namespace quipu::store {
+
+struct ShardOptions {
+  JournalOptions journal;
+  size_t counters_bytes_max = 4ull << 30;   // hot counters; beyond it settled ones are dropped from memory
+  size_t tokens_bytes_max = 4ull << 30;     // tokens of the recent past
+  uint64_t settle_bytes = 128ull << 20;     // settle when this much journal is unsettled: bounds recovery
+  int64_t settle_interval_us = 60'000'000;  // and at least this often while there is anything to settle
+  TokenWindow::Options tokens;
+};
+
+class Shard final : public EventStore, public Journal::Observer, public rt::TurnHook {
+ public:
+  struct Context {
+    rt::Loop* loop = nullptr;
+    rt::Disk* disk = nullptr;
+    SettledStore* settled = nullptr;
+    uint64_t token_seed = 0;  // secret of the data directory
+    std::string journal_dir;
+    JournalIdentity identity;
+    std::vector<std::pair<std::string, NamespaceSettings>> namespace_seeds;  // applied where a namespace is missing
+  };
+  Shard(const Context& context, const ShardOptions& options);
+  ~Shard() override;
+
+  // Reads the journal after the settled position and opens it for writing. Blocking; once, before anything else.
+  Status Recover();
+
+  void Submit(Batch* batch) override;
+  void Scan(ScanOp* op) override;
+  void Events(EventsOp* op) override;
+  void FindSources(SourceId anchor, std::function<void(Result<std::vector<SourceState>>)> on_done) override;
+  std::shared_ptr<const NamespaceTable> Namespaces() const override { return namespaces_; }
+  void PutNamespace(const std::string& name, uint64_t expected_version, const NamespaceSettings& settings,
+                    std::function<void(Result<Namespace>)> on_done) override;
+  uint64_t CountCounters(NamespaceId ns) const override;
+  StoreInfo Info() const override;
+  void Close(std::function<void(Status)> on_done) override;
+
+  // Settles everything durable now; for tests, backups and orderly ends. on_done when it is in the sorted runs.
+  void SettleNow(std::function<void(Status)> on_done);
+
+  void OnJournalProgress() override;
+  void OnTurnEnd() override;
+
+ private:
+  // ---- ops (shard_submit.cc)
+  struct Prepared {  // what the first pass over a batch works out for an op
+    TokenPrint print;
+    Micros own_us;  // the token's own time
+  };
+  void DecideOps(std::span<Op> ops);
+  void DecideOp(Op* op, const Prepared& prepared);
+  void DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns);
+  void DecideTokenOutcome(Op* op, const Prepared& prepared, const Namespace& ns);
+  void DecideRead(Op* op, const Namespace& ns);
+  struct Paper {  // what a batch would do, before it does it
+    struct State {
+      CounterState state;
+      bool changed;
+    };
+    std::map<std::string, State> states;
+    std::map<std::string, std::pair<uint64_t, Outcome>> tokens;  // content, outcome
+    std::map<NamespaceId, int64_t> created;
+  };
+  Code DecideOnPaper(const Op& given, Paper* paper, Op* op);
+  bool HoldsOnPaper(Batch* batch);
+  // The token's first result if it is known and still protects. kOk, or why that cannot be said.
+  Code FindToken(const Op& op, const Prepared& prepared, const Namespace& ns, bool* found, TokenResult* result);
+  void FillReplay(Op* op, const Namespace& ns, const TokenResult& r);
+  // The counter's line, loaded from the sorted runs if it is only there; null if it is nowhere.
+  Result<CounterSlot*> FindOrLoad(uint64_t hash, NamespaceId ns, std::string_view name);
+  CounterState StateOf(const CounterSlot* slot) const;
+  // Appends the record of a decided mutation and updates the counter's line. Returns the record's position.
+  Position Commit(Op* op, CounterSlot** slot, const CounterState& before, const CounterState& after, bool urgent);
+  void AppendExpiredDelete(CounterSlot* slot, bool urgent);
+  void SetSlot(CounterSlot* slot, const CounterState& state, Position position);
+  void Gate(Position position) {
+    if (position > gate_) gate_ = position;
+  }
+  void Finish(Batch* batch);
+  TokenPrint PrintOf(const Op& op) const;
+  size_t RecordBound(const Op& op) const { return 192 + 2 * op.name.size() + op.token.size(); }
+  Code RefuseWrites() const;
+
+  // ---- listings (shard_scan.cc)
+  struct ScanTask;
+  void ScanHash(ScanOp* op);
+  void RunScanTask(const std::shared_ptr<ScanTask>& task);
+  void FinishScan(ScanOp* op);
+  bool LiveSlot(const CounterSlot* slot) const;
+
+  // ---- settling, retention, memory (shard_settle.cc)
+  void MaybeSettle();
+  void StartSettle();
+  void OnSettled(const SettleOutcome& outcome);
+  void Maintain();
+  void SweepExpired();
+  void ReleaseJournal();
+  void StartRetention();
+  void PushExpiry(CounterSlot* slot);
+
+  // ---- life (shard.cc)
+  Status LoadMeta();
+  Status ReplayFrame(const FrameHeader& header, std::string_view payload);
+  void ApplyNamespace(const Namespace& ns);
+  Position AppendNamespace(const Namespace& ns);
+  void CompleteWaiting();
+
+  Context context_;
+  ShardOptions options_;
+  rt::Loop* loop_;
+  CounterTable counters_;
+  TokenWindow tokens_;
+  std::unique_ptr<Journal> journal_;
+
+  // This Submit's view of time and the newest position that its results reveal.
+  Micros now_us_ = 0;
+  int64_t now_ms_ = 0;
+  Position gate_ = 0;
+
+  // Adds without a token that the next one for the same counter may join, by hash.
+  struct OpenSum {
+    Position position = 0;
+    uint64_t frame_serial = 0;
+    char* record = nullptr;
+    SumSlots slots;
+  };
+  std::array<OpenSum, 256> open_sums_;
+
+  std::shared_ptr<const NamespaceTable> namespaces_;
+  std::vector<uint64_t> counts_;  // counters that exist, by namespace
+  uint64_t with_expiry_ = 0;
+  std::map<SourceId, SourceState> sources_;
+
+  bool all_resident_ = true;  // the sorted runs hold no counter that is not in counters_
+  Position settled_ = 0;
+  Micros settled_commit_us_ = 0;
+  Micros settled_newest_own_us_ = kNoTime;  // the newest own time of a token among the settled
+
+  // Batches and scans whose results wait for the journal, ascending by gate; and those to be told at the end of the
+  // turn.
+  Batch* waiting_head_ = nullptr;
+  Batch* waiting_tail_ = nullptr;
+  Batch* ready_head_ = nullptr;
+  Batch* ready_tail_ = nullptr;
+  std::vector<ScanOp*> waiting_scans_;
+  std::vector<std::pair<Position, std::function<void(Status)>>> waiting_calls_;
+
+  struct Expiry {
+    uint64_t due_ms : 44;
+    uint64_t ns : 20;
+    uint64_t hash;
+    bool operator>(const Expiry& o) const { return due_ms > o.due_ms; }
+  };
+  std::priority_queue<Expiry, std::vector<Expiry>, std::greater<>> expiries_;
+
+  bool settling_ = false;
+  bool settle_wanted_ = false;
+  bool retention_running_ = false;
+  int64_t last_settle_mono_us_ = 0;
+  int64_t last_retention_mono_us_ = 0;
+  int64_t last_seen_wall_us_ = 0, last_seen_mono_us_ = 0;
+  int64_t hold_tokens_until_mono_us_ = 0;  // after a forward jump of the wall clock nothing is forgotten early
+  Status settle_error_;
+  std::vector<std::function<void(Status)>> settle_waiters_;
+  uint64_t settle_started_bytes_ = 0;
+  int journal_readers_ = 0;                 // jobs that read segments: nothing is recycled meanwhile
+  uint32_t sweep_partition_ = kPartitions;  // of the maintenance pass after a settle; kPartitions = none
+  bool evicting_ = false;
+  bool memory_exhausted_ = false;
+  rt::Timer timer_;
+
+  bool closing_ = false;
+  StoreInfo info_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace quipu::store

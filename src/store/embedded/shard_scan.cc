@@ -1,0 +1,320 @@
+// Listings: by hash, by name, by value; and the events of one counter.
+#include <set>
+
+#include "model/name.h"
+#include "store/embedded/shard.h"
+
+namespace quipu::store {
+namespace {
+
+constexpr uint32_t kPartitionsAtOnce = 64;  // of hot counters, before other work gets its turn
+constexpr size_t kSettledAtOnce = 2000;     // rows of the sorted runs, likewise
+
+}  // namespace
+
+bool Shard::LiveSlot(const CounterSlot* slot) const {
+  return slot->exists && !IsExpired(static_cast<int64_t>(slot->expiry_ms), now_ms_);
+}
+
+namespace {
+
+CounterEntry EntryOf(const CounterSlot* slot) {
+  return {.name = std::string(slot->name()),
+          .value = slot->value,
+          .expiry_ms = static_cast<int64_t>(slot->expiry_ms),
+          .last_write_us = slot->last_write_us()};
+}
+
+}  // namespace
+
+// By name or by value: one pass over the hot counters, a few partitions at a time, then the sorted runs.
+struct Shard::ScanTask {
+  ScanOp* op = nullptr;
+  uint32_t partition = 0;
+  uint32_t partition_end = kPartitions;
+  bool started = false;
+  // kTop over cold counters.
+  uint64_t settled_from = 0;
+  bool settled_done = false;
+  // The best `limit` (+1, to know whether there are more) so far, in order.
+  struct Better {
+    ScanOp::Order order;
+    bool ascending;
+    bool operator()(const CounterEntry& a, const CounterEntry& b) const {
+      if (order == ScanOp::Order::kTop && a.value != b.value) return ascending ? a.value < b.value : a.value > b.value;
+      return a.name < b.name;
+    }
+  };
+  std::set<CounterEntry, Better> best{Better{}};
+  void Offer(CounterEntry entry) {
+    best.insert(std::move(entry));
+    if (best.size() > op->limit + 1) best.erase(std::prev(best.end()));
+  }
+};
+
+void Shard::Scan(ScanOp* op) {
+  op->status = OkStatus();
+  op->entries.clear();
+  op->next_cursor = 0;
+  op->more = false;
+  op->gate = 0;
+  op->limit = std::clamp<size_t>(op->limit, 1, 100'000);
+  now_us_ = journal_->frame_us();
+  now_ms_ = now_us_ / 1000;
+  if (op->ns >= namespaces_->all().size() || namespaces_->Get(op->ns).deleted) {
+    op->status = Status(Code::kNamespaceNotFound, "no such namespace");
+    return FinishScan(op);
+  }
+  if (op->order == ScanOp::Order::kHash) {
+    ScanHash(op);
+    return FinishScan(op);
+  }
+  auto task = std::make_shared<ScanTask>();
+  task->op = op;
+  RunScanTask(task);
+}
+
+void Shard::FinishScan(ScanOp* op) {
+  if (namespaces_->all().size() > op->ns && namespaces_->Get(op->ns).settings.durability != Durability::kSync)
+    op->gate = 0;
+  if (op->gate > journal_->durable()) {
+    if (journal_->fenced()) {
+      op->status = Status(Code::kUnknownOutcome, "the journal is fenced");
+    } else {
+      journal_->Hurry();
+      waiting_scans_.push_back(op);
+      return;
+    }
+  }
+  loop_->Post([op] { op->on_done(op); });
+}
+
+// A page of hash order: hot counters of [cursor, end) from the table, cold ones of the same range from the sorted runs.
+// A page ends only between different hashes, so the next cursor says exactly what has been seen.
+void Shard::ScanHash(ScanOp* op) {
+  uint64_t cursor = op->cursor;
+  for (;;) {
+    uint64_t end = 0;
+    std::vector<std::pair<uint64_t, CounterEntry>> hot;
+    Position gate = op->gate;
+    counters_.VisitFrom(cursor, [&](const CounterSlot* slot, uint64_t gap) {
+      if (!slot) {
+        end = gap;
+        return op->entries.size() + hot.size() < op->limit;
+      }
+      if (slot->hash >= cursor && slot->ns == op->ns) {
+        gate = std::max<Position>(gate, slot->position);
+        if (LiveSlot(slot)) hot.emplace_back(slot->hash, EntryOf(slot));
+      }
+      return true;
+    });
+    if (!all_resident_) {
+      uint64_t last_hash = cursor;
+      std::vector<std::pair<uint64_t, CounterEntry>> cold;
+      Status s = context_.settled->ScanCounters(op->ns, cursor, [&](const CounterRef& c, const Checkpoint& k) {
+        if (end != 0 && c.hash >= end) return false;
+        if (op->entries.size() + cold.size() >= op->limit && c.hash != last_hash) {
+          end = c.hash;
+          return false;
+        }
+        last_hash = c.hash;
+        if (!counters_.Find(c.hash, c.ns, c.name) && !IsExpired(k.expiry_ms, now_ms_)) {
+          cold.emplace_back(c.hash, CounterEntry{.name = std::string(c.name),
+                                                 .value = k.value,
+                                                 .expiry_ms = k.expiry_ms,
+                                                 .last_write_us = k.last_write_us});
+        }
+        return true;
+      });
+      if (!s.ok()) {
+        op->status = s;
+        op->entries.clear();
+        return;
+      }
+      for (auto& [hash, entry] : cold) op->entries.push_back(std::move(entry));
+      std::erase_if(hot, [&](const auto& h) { return end != 0 && h.first >= end; });
+    }
+    for (auto& [hash, entry] : hot) op->entries.push_back(std::move(entry));
+    op->gate = gate;
+    cursor = end;
+    if (cursor == 0 || op->entries.size() >= op->limit) break;
+  }
+  op->next_cursor = cursor;
+}
+
+void Shard::RunScanTask(const std::shared_ptr<ScanTask>& task) {
+  ScanOp* op = task->op;
+  bool by_name = op->order == ScanOp::Order::kName;
+  now_us_ = journal_->frame_us();
+  now_ms_ = now_us_ / 1000;
+  if (!task->started) {
+    task->started = true;
+    task->best = std::set<CounterEntry, ScanTask::Better>(ScanTask::Better{op->order, op->ascending});
+    // All names of a group `k[` stand in one partition.
+    if (size_t bracket = op->prefix.find('[');
+        bracket != std::string::npos && bracket > 0 && op->prefix.find(']') == std::string::npos) {
+      std::string sample = op->prefix.substr(0, bracket) + "[x]";
+      if (!SplitGrouped(sample).group.empty() && op->prefix.find('[', bracket + 1) == std::string::npos) {
+        task->partition = PartitionOf(HashCounter(op->ns, sample));
+        task->partition_end = task->partition + 1;
+      }
+    }
+  }
+  uint32_t until = std::min(task->partition_end, task->partition + kPartitionsAtOnce);
+  for (; task->partition < until; ++task->partition) {
+    counters_.VisitPartition(task->partition, [&](const CounterSlot* slot) {
+      if (slot->ns != op->ns || !slot->name().starts_with(op->prefix)) return;
+      if (by_name && slot->name() <= op->after_name && !op->after_name.empty()) return;
+      op->gate = std::max<Position>(op->gate, slot->position);
+      if (LiveSlot(slot)) task->Offer(EntryOf(slot));
+    });
+  }
+  auto again = [&] { loop_->Post([this, alive = alive_, task] { *alive ? RunScanTask(task) : void(); }); };
+  if (task->partition < task->partition_end) return again();
+
+  Status s;
+  if (!all_resident_ && by_name) {
+    s = context_.settled->ScanNames(op->ns, op->after_name, op->prefix, [&](std::string_view name) {
+      // Beyond the last of a full page nothing can come in any more.
+      if (task->best.size() > op->limit && name > task->best.rbegin()->name) return false;
+      uint64_t hash = HashCounter(op->ns, name);
+      if (counters_.Find(hash, op->ns, name)) return true;
+      auto found = context_.settled->GetCounter({.ns = op->ns, .hash = hash, .name = name});
+      if (!found.ok()) {
+        op->status = found.status();
+        return false;
+      }
+      if (!found->has_value() || IsExpired((*found)->expiry_ms, now_ms_)) return true;
+      task->Offer({.name = std::string(name),
+                   .value = (*found)->value,
+                   .expiry_ms = (*found)->expiry_ms,
+                   .last_write_us = (*found)->last_write_us});
+      return true;
+    });
+  } else if (!all_resident_ && !task->settled_done) {
+    size_t rows = 0;
+    task->settled_done = true;
+    s = context_.settled->ScanCounters(op->ns, task->settled_from, [&](const CounterRef& c, const Checkpoint& k) {
+      if (++rows > kSettledAtOnce && c.hash != task->settled_from) {
+        task->settled_from = c.hash;
+        task->settled_done = false;
+        return false;
+      }
+      task->settled_from = c.hash;
+      if (!c.name.starts_with(op->prefix) || IsExpired(k.expiry_ms, now_ms_) || counters_.Find(c.hash, c.ns, c.name))
+        return true;
+      task->Offer(
+          {.name = std::string(c.name), .value = k.value, .expiry_ms = k.expiry_ms, .last_write_us = k.last_write_us});
+      return true;
+    });
+    if (s.ok() && !task->settled_done) return again();
+  }
+  if (op->status.ok()) op->status = s;
+  if (op->status.ok()) {
+    op->more = task->best.size() > op->limit;
+    for (const CounterEntry& entry : task->best) {
+      if (op->entries.size() == op->limit) break;
+      op->entries.push_back(entry);
+    }
+  }
+  FinishScan(op);
+}
+
+// Settled events from the sorted runs, then those still in the journal, on the settle worker: a settle cannot run
+// meanwhile, and no segment is recycled while a reader is at work.
+void Shard::Events(EventsOp* op) {
+  op->status = OkStatus();
+  op->events.clear();
+  op->more = false;
+  op->limit = std::clamp<size_t>(op->limit, 1, 10'000);
+  struct Job {
+    NamespaceId ns;
+    std::string name;
+    uint64_t hash;
+    Position after;
+    size_t limit;
+    std::vector<uint64_t> segments;
+    Position durable;
+    Status status;
+    std::vector<EventEntry> events;
+    bool more = false;
+  };
+  auto job = std::make_shared<Job>();
+  job->ns = op->ns;
+  job->name = op->name;
+  job->hash = HashCounter(op->ns, op->name);
+  job->after = op->after;
+  job->limit = op->limit;
+  job->segments = journal_->SegmentsAfter(settled_);
+  job->durable = journal_->durable();
+  ++journal_readers_;
+  auto run = [context = context_, job] {
+    CounterRef counter{.ns = job->ns, .hash = job->hash, .name = job->name};
+    auto add = [&](EventEntry entry) {
+      if (job->events.size() == job->limit) {
+        job->more = true;
+        return false;
+      }
+      job->events.push_back(std::move(entry));
+      return true;
+    };
+    job->status = context.settled->ScanEvents(counter, job->after, [&](const SettledEvent& e) {
+      return add({.position = e.position,
+                  .kind = e.kind,
+                  .outcome = e.outcome,
+                  .delta = e.delta,
+                  .applied = e.applied,
+                  .value = e.value,
+                  .events = e.events,
+                  .event_us = e.event_us,
+                  .token = std::string(e.token)});
+    });
+    if (!job->status.ok() || job->more) return;
+    auto row = context.settled->GetMeta(PositionKey(context.identity.shard));
+    SettledPosition settled;
+    if (!row.ok() || (row->has_value() && !DecodeSettledPosition(**row, &settled))) {
+      job->status = Status(Code::kDataLoss, "the settled position does not decode");
+      return;
+    }
+    if (settled.position >= job->durable) return;
+    Status s = ReadFrames(context.disk, context.journal_dir, job->segments, std::max(settled.position, job->after),
+                          job->durable, [&](const FrameHeader& h, std::string_view payload) -> Status {
+                            const char* p = payload.data();
+                            const char* end = p + payload.size();
+                            Record record;
+                            for (uint32_t i = 0; i < h.records; ++i) {
+                              if (!DecodeRecord(&p, end, h.commit_us, &record))
+                                return Status(Code::kDataLoss, "a record does not decode");
+                              Position position = h.first + i;
+                              const CounterRecord& r = record.counter;
+                              if (record.type != RecordType::kCounter || position <= job->after ||
+                                  position <= settled.position || r.ns != job->ns || r.name != job->name) {
+                                continue;
+                              }
+                              EventEntry entry{.position = position,
+                                               .kind = r.kind,
+                                               .outcome = r.outcome,
+                                               .delta = r.kind == OpKind::kAdd || r.kind == OpKind::kSet ? r.delta : 0,
+                                               .applied = r.applied,
+                                               .value = r.value,
+                                               .events = r.events,
+                                               .event_us = r.event_us,
+                                               .token = {}};
+                              TokenText(r.token_form, r.token, &entry.token);
+                              if (!add(std::move(entry))) return Status(Code::kConditionNotMet, "the page is full");
+                            }
+                            return OkStatus();
+                          });
+    if (!s.ok() && s.code() != Code::kConditionNotMet) job->status = s;
+  };
+  loop_->RunOnWorker(rt::Worker::kSettle, run, [this, alive = alive_, op, job] {
+    if (!*alive) return;
+    if (--journal_readers_ == 0) ReleaseJournal();
+    op->status = job->status;
+    op->events = std::move(job->events);
+    op->more = job->more;
+    op->on_done(op);
+  });
+}
+
+}  // namespace quipu::store

@@ -1,0 +1,202 @@
+// Background care of a shard: settling, retention, expiry, and the memory budget. Everything long runs on the settle
+// worker; what stays on the loop comes in small pieces.
+#include "store/embedded/shard.h"
+
+namespace quipu::store {
+namespace {
+
+constexpr int64_t kMaintainEveryUs = 100'000;
+constexpr int64_t kRetentionEveryUs = 60'000'000;
+constexpr int64_t kRetrySettleUs = 1'000'000;
+constexpr int64_t kJumpUs = 3600ll * 1000 * 1000;
+constexpr uint32_t kSweepPartitions = 64;  // of 4,096, in one piece
+constexpr size_t kExpirePieces = 1000;
+
+}  // namespace
+
+void Shard::PushExpiry(CounterSlot* slot) {
+  expiries_.push({.due_ms = slot->expiry_ms, .ns = slot->ns, .hash = slot->hash});
+  slot->in_heap = 1;
+}
+
+// Deletes what has expired, in bounded pieces. Entries of the heap are hints: the counter's own expiry decides.
+void Shard::SweepExpired() {
+  if (RefuseWrites() != Code::kOk) return;
+  int64_t now_ms = journal_->frame_us() / 1000;
+  for (size_t n = 0; n < kExpirePieces && !expiries_.empty() && static_cast<int64_t>(expiries_.top().due_ms) <= now_ms;
+       ++n) {
+    Expiry e = expiries_.top();
+    expiries_.pop();
+    if (!all_resident_) {
+      // A counter that is only in the sorted runs is brought in first.
+      std::vector<std::string> names;
+      Status s = context_.settled->ScanCounters(e.ns, e.hash, [&](const CounterRef& c, const Checkpoint&) {
+        if (c.hash != e.hash) return false;
+        names.emplace_back(c.name);
+        return true;
+      });
+      if (!s.ok()) return expiries_.push(e);
+      for (const std::string& name : names) {
+        if (!FindOrLoad(e.hash, e.ns, name).ok()) return expiries_.push(e);
+      }
+    }
+    std::vector<std::pair<NamespaceId, std::string>> expired;
+    counters_.VisitPartition(PartitionOf(e.hash), [&](CounterSlot* slot) {
+      if (slot->hash != e.hash || slot->ns != e.ns) return;
+      slot->in_heap = 0;
+      if (!slot->exists || slot->expiry_ms == 0) return;
+      if (IsExpired(static_cast<int64_t>(slot->expiry_ms), now_ms)) {
+        expired.emplace_back(static_cast<NamespaceId>(slot->ns), std::string(slot->name()));
+      } else {
+        PushExpiry(slot);
+      }
+    });
+    for (const auto& [ns, name] : expired) AppendExpiredDelete(counters_.Find(e.hash, ns, name), false);
+  }
+}
+
+void Shard::Maintain() {
+  loop_->Arm(&timer_, loop_->MonoMicros() + kMaintainEveryUs);
+  int64_t wall = loop_->WallMicros(), mono = loop_->MonoMicros();
+  if ((wall - last_seen_wall_us_) - (mono - last_seen_mono_us_) > kJumpUs) {
+    // The wall clock leapt forward: by its new time tokens look older than they are. Nothing is forgotten until the
+    // longest horizon has passed by the clock that does not leap.
+    int64_t longest = 0;
+    for (const Namespace& ns : namespaces_->all()) longest = std::max(longest, ns.settings.token_horizon_ms * 1000);
+    hold_tokens_until_mono_us_ = mono + longest;
+  }
+  last_seen_wall_us_ = wall;
+  last_seen_mono_us_ = mono;
+  if (journal_->fenced() || closing_) return;
+  SweepExpired();
+  MaybeSettle();
+  if (mono - last_retention_mono_us_ > kRetentionEveryUs) StartRetention();
+
+  size_t counters_bytes = counters_.memory_bytes();
+  size_t tokens_bytes = tokens_.memory_bytes();
+  if (tokens_bytes > options_.tokens_bytes_max) {
+    tokens_.Trim(options_.tokens_bytes_max, settled_, INT64_MIN);
+    settle_wanted_ |= tokens_.memory_bytes() > options_.tokens_bytes_max;
+  }
+  if (counters_bytes > options_.counters_bytes_max && sweep_partition_ == kPartitions) {
+    evicting_ = true;
+    sweep_partition_ = 0;
+    settle_wanted_ = true;
+  }
+  // Beyond the budget by a quarter there is nothing left to drop: refuse until settling has caught up.
+  memory_exhausted_ = counters_.memory_bytes() > options_.counters_bytes_max + options_.counters_bytes_max / 4 ||
+                      tokens_.memory_bytes() > options_.tokens_bytes_max + options_.tokens_bytes_max / 4;
+  uint32_t until = std::min(kPartitions, sweep_partition_ + kSweepPartitions);
+  for (; sweep_partition_ < until; ++sweep_partition_) {
+    size_t dropped = 0;
+    counters_.EraseIf(sweep_partition_, [&](CounterSlot* slot) {
+      if (slot->position > settled_) return false;
+      if (!slot->exists) return true;
+      if (!evicting_) return false;
+      bool cold = !slot->referenced;
+      slot->referenced = 0;
+      if (cold) ++dropped;
+      return cold;
+    });
+    if (dropped > 0) all_resident_ = false;
+  }
+  if (sweep_partition_ == kPartitions) evicting_ = false;
+}
+
+void Shard::MaybeSettle() {
+  if (settling_ || journal_->durable() <= settled_) return;
+  int64_t now = loop_->MonoMicros();
+  bool due = journal_->bytes_since_release() >= options_.settle_bytes ||
+             now - last_settle_mono_us_ >= options_.settle_interval_us || settle_wanted_;
+  if (!settle_error_.ok() && now - last_settle_mono_us_ < kRetrySettleUs) due = false;
+  if (due) StartSettle();
+}
+
+void Shard::StartSettle() {
+  settling_ = true;
+  settle_wanted_ = false;
+  last_settle_mono_us_ = loop_->MonoMicros();
+  settle_started_bytes_ = journal_->bytes_written();
+  auto outcome = std::make_shared<SettleOutcome>();
+  SettleInput input{.disk = context_.disk,
+                    .settled = context_.settled,
+                    .journal_dir = context_.journal_dir,
+                    .segments = journal_->SegmentsAfter(settled_),
+                    .shard = context_.identity.shard,
+                    .token_seed = context_.token_seed,
+                    .after = settled_,
+                    .through = journal_->durable(),
+                    .bytes_max = options_.settle_bytes};
+  loop_->RunOnWorker(
+      rt::Worker::kSettle, [input, outcome] { *outcome = Settle(input); },
+      [this, alive = alive_, outcome] {
+        if (*alive) OnSettled(*outcome);
+      });
+}
+
+void Shard::OnSettled(const SettleOutcome& outcome) {
+  settling_ = false;
+  settle_error_ = outcome.status;
+  if (outcome.status.ok()) {
+    settled_ = outcome.settled;
+    settled_commit_us_ = outcome.commit_us;
+    settled_newest_own_us_ = outcome.newest_own_us;
+    info_.last_settle_wall_us = loop_->WallMicros();
+    if (sweep_partition_ == kPartitions) sweep_partition_ = 0;
+    ReleaseJournal();
+  }
+  auto waiters = std::exchange(settle_waiters_, {});
+  if (outcome.status.ok() && settled_ < journal_->durable() && !waiters.empty()) {
+    settle_waiters_ = std::move(waiters);
+    return StartSettle();
+  }
+  for (auto& waiter : waiters) waiter(outcome.status);
+}
+
+void Shard::ReleaseJournal() {
+  if (journal_readers_ > 0) return;
+  journal_->Release(settled_, settle_started_bytes_);
+}
+
+void Shard::SettleNow(std::function<void(Status)> on_done) {
+  settle_waiters_.push_back(std::move(on_done));
+  if (settling_) return;
+  if (journal_->durable() <= settled_) {
+    auto waiters = std::exchange(settle_waiters_, {});
+    loop_->Post([waiters = std::move(waiters)] {
+      for (auto& waiter : waiters) waiter(OkStatus());
+    });
+    return;
+  }
+  StartSettle();
+}
+
+// Drops whole slices whose time is over in every namespace, and merges runs where there are too many.
+void Shard::StartRetention() {
+  last_retention_mono_us_ = loop_->MonoMicros();
+  if (retention_running_) return;
+  int64_t horizon_us = 0, retention_us = 0;
+  for (const Namespace& ns : namespaces_->all()) {
+    horizon_us = std::max(horizon_us, (ns.settings.token_horizon_ms + ns.settings.token_skew_ms) * 1000);
+    retention_us = std::max(retention_us, ns.settings.event_retention_ms * 1000);
+  }
+  Micros now_us = journal_->frame_us();
+  bool hold = loop_->MonoMicros() < hold_tokens_until_mono_us_;
+  Micros tokens_before = hold ? INT64_MIN : now_us - horizon_us;
+  Micros events_before = hold ? INT64_MIN : now_us - std::max(retention_us, horizon_us);
+  tokens_.Trim(options_.tokens_bytes_max, settled_, tokens_before);
+  retention_running_ = true;
+  loop_->RunOnWorker(
+      rt::Worker::kSettle,
+      [settled = context_.settled, tokens_before, events_before] {
+        // Each is tried again a minute later; nothing depends on the moment.
+        if (tokens_before != INT64_MIN) settled->DropTokensBefore(tokens_before).Ignore("tried again in a minute");
+        if (events_before != INT64_MIN) settled->DropEventsBefore(events_before).Ignore("tried again in a minute");
+        settled->Compact().Ignore("tried again in a minute");
+      },
+      [this, alive = alive_] {
+        if (*alive) retention_running_ = false;
+      });
+}
+
+}  // namespace quipu::store

@@ -1,0 +1,444 @@
+// The request path: how a batch of ops is decided, logged and gated.
+#include "model/name.h"
+#include "store/embedded/shard.h"
+#include "store/token_rules.h"
+
+namespace quipu::store {
+namespace {
+
+constexpr size_t kWindow = 32;  // ops prefetched ahead
+
+int64_t WrappedDifference(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
+}
+
+void FailBatch(Batch* batch, Code code) {
+  batch->code = code;
+  for (Op& op : batch->ops) FailOp(&op, code);
+}
+
+bool ChecksVersions(const Batch& batch) {
+  return std::any_of(batch.ops.begin(), batch.ops.end(), [](const Op& op) { return op.kind == OpKind::kCheckVersion; });
+}
+
+}  // namespace
+
+TokenPrint Shard::PrintOf(const Op& op) const {
+  return MakeTokenPrint(context_.token_seed, op.hash, op.ns, op.name, op.token);
+}
+
+CounterState Shard::StateOf(const CounterSlot* slot) const {
+  if (!slot || !slot->exists) return CounterState();
+  CounterState s;
+  s.value = slot->value;
+  s.expiry_ms = static_cast<int64_t>(slot->expiry_ms);
+  s.last_write_us = slot->last_write_us();
+  s.exists = true;
+  return s;
+}
+
+Result<CounterSlot*> Shard::FindOrLoad(uint64_t hash, NamespaceId ns, std::string_view name) {
+  CounterSlot* slot = counters_.Find(hash, ns, name);
+  if (slot) {
+    slot->referenced = 1;
+    return slot;
+  }
+  if (all_resident_) return slot;
+  auto found = context_.settled->GetCounter({.ns = ns, .hash = hash, .name = name});
+  if (!found.ok()) return found.status();
+  if (!found->has_value()) return slot;
+  const Checkpoint& c = **found;
+  slot = counters_.Insert(hash, ns, name);
+  slot->value = c.value;
+  slot->position = c.position & ((uint64_t{1} << 56) - 1);
+  slot->exists = 1;
+  slot->referenced = 1;
+  slot->SetLastWrite(c.last_write_us);
+  slot->expiry_ms = static_cast<uint64_t>(c.expiry_ms) & ((uint64_t{1} << 44) - 1);
+  slot->in_heap = c.expiry_ms != 0;  // the expiry index was loaded at the start and entries stay until they are due
+  return slot;
+}
+
+void Shard::SetSlot(CounterSlot* slot, const CounterState& state, Position position) {
+  bool had_expiry = slot->exists && slot->expiry_ms != 0;
+  slot->value = state.value;
+  slot->position = position & ((uint64_t{1} << 56) - 1);
+  slot->exists = state.exists;
+  slot->referenced = 1;
+  slot->SetLastWrite(state.last_write_us);
+  int64_t expiry = state.exists ? state.expiry_ms : 0;
+  if (static_cast<int64_t>(slot->expiry_ms) != expiry) {
+    bool earlier = expiry != 0 && (slot->expiry_ms == 0 || expiry < static_cast<int64_t>(slot->expiry_ms));
+    slot->expiry_ms = static_cast<uint64_t>(expiry) & ((uint64_t{1} << 44) - 1);
+    if (expiry != 0 && (!slot->in_heap || earlier)) PushExpiry(slot);
+  }
+  bool has_expiry = slot->exists && slot->expiry_ms != 0;
+  with_expiry_ += has_expiry ? 1 : 0;
+  with_expiry_ -= had_expiry ? 1 : 0;
+}
+
+void Shard::AppendExpiredDelete(CounterSlot* slot, bool urgent) {
+  CounterRecord r;
+  r.kind = OpKind::kDelete;
+  r.existed = true;
+  r.exists = false;
+  r.expired = true;
+  r.ns = slot->ns;
+  r.name = slot->name();
+  r.applied = static_cast<int64_t>(-static_cast<uint64_t>(slot->value));
+  r.delta = r.applied;
+  char* at = journal_->Reserve(kRecordBytesMax);
+  Position position = journal_->Append(EncodeCounter(r, journal_->frame_us(), at), 1, urgent);
+  --counts_[slot->ns];
+  ++info_.expired_counters;
+  SetSlot(slot, CounterState(), position);
+}
+
+Position Shard::Commit(Op* op, CounterSlot** slot, const CounterState& before, const CounterState& after, bool urgent) {
+  if (*slot && (*slot)->exists && !before.exists) AppendExpiredDelete(*slot, urgent);
+  char* at = journal_->Reserve(kRecordBytesMax);
+  Micros frame_us = journal_->frame_us();
+  bool with_token = op->is_protected;
+  bool plain = IsPlainAdd(*op) && op->outcome == Outcome::kApplied;
+  if (plain && !with_token && *slot && after.last_write_us == frame_us && op->event_us == frame_us) {
+    // Joins the counter's last record if that is a sum in the open frame.
+    OpenSum& sum = open_sums_[op->hash & (open_sums_.size() - 1)];
+    if (sum.frame_serial == journal_->frame_serial() && sum.position == (*slot)->position) {
+      uint32_t events;
+      int64_t applied;
+      std::memcpy(&events, sum.record + sum.slots.events_at, 4);
+      std::memcpy(&applied, sum.record + sum.slots.applied_at, 8);
+      if (events != UINT32_MAX && !__builtin_add_overflow(applied, op->delta, &applied)) {
+        ++events;
+        std::memcpy(sum.record + sum.slots.events_at, &events, 4);
+        std::memcpy(sum.record + sum.slots.applied_at, &applied, 8);
+        std::memcpy(sum.record + sum.slots.value_at, &after.value, 8);
+        (*slot)->value = after.value;
+        if (urgent) journal_->Hurry();
+        return sum.position;
+      }
+    }
+  }
+  CounterRecord r;
+  r.kind = op->kind;
+  r.outcome = op->outcome;
+  r.existed = before.exists;
+  r.exists = after.exists;
+  r.ns = op->ns;
+  r.name = op->name;
+  r.applied = WrappedDifference(op->value, op->old_value);
+  r.delta = op->kind == OpKind::kAdd || op->kind == OpKind::kSet ? op->delta : r.applied;
+  r.value = op->value;
+  r.expiry_ms = after.exists ? after.expiry_ms : 0;
+  r.event_us = op->event_us;
+  r.last_write_us = after.last_write_us;
+  TokenBytes packed;
+  if (with_token) {
+    packed = PackToken(op->token);
+    r.token_form = packed.form;
+    r.token = packed.form == TokenForm::kText ? op->token : std::string_view(packed.packed.data(), 16);
+    if (!plain) r.content = ContentDigest(*op);
+  }
+  SumSlots slots;
+  size_t bytes = EncodeCounter(r, frame_us, at, &slots);
+  Position position = journal_->Append(bytes, 1, urgent);
+  if (op->outcome == Outcome::kRefused) return position;  // kept for its token; the counter is as it was
+  if (!*slot && after.exists) *slot = counters_.Insert(op->hash, op->ns, op->name);
+  if (*slot) SetSlot(*slot, after, position);
+  counts_[op->ns] += (after.exists ? 1u : 0u) - (before.exists ? 1u : 0u);
+  if (slots.events_at != 0 && plain && op->event_us == frame_us && after.last_write_us == frame_us) {
+    open_sums_[op->hash & (open_sums_.size() - 1)] = {
+        .position = position, .frame_serial = journal_->frame_serial(), .record = at, .slots = slots};
+  }
+  return position;
+}
+
+Code Shard::FindToken(const Op& op, const Prepared& prepared, const Namespace& ns, bool* found, TokenResult* result) {
+  *found = tokens_.Find(prepared.print, prepared.own_us, result);
+  if (*found) {
+    *found = IsTokenKept(ns, result->kept_from_us, now_us_);
+    return Code::kOk;
+  }
+  Micros since = tokens_.complete_since_us();
+  if (since == INT64_MIN || (prepared.own_us != kNoTime && prepared.own_us > tokens_.newest_dropped_own_us()))
+    return Code::kOk;
+  Micros floor = TokenFloor(ns, now_us_);
+  if (since < floor) return Code::kOk;
+  // A token was committed at the earliest a skew before its own time.
+  if (prepared.own_us != kNoTime) floor = std::max(floor, prepared.own_us - ns.settings.token_skew_ms * 1000);
+  std::string backing;
+  auto event =
+      context_.settled->FindToken(prepared.print, {.ns = op.ns, .hash = op.hash, .name = op.name}, floor, &backing);
+  if (!event.ok()) return event.code();
+  if (!event->has_value()) return Code::kOk;
+  const SettledEvent& e = **event;
+  CounterRecord r;
+  r.kind = e.kind;
+  r.outcome = e.outcome;
+  r.existed = e.existed;
+  r.exists = e.exists;
+  r.delta = e.delta;
+  r.applied = e.applied;
+  r.value = e.value;
+  r.expiry_ms = e.expiry_ms;
+  r.event_us = e.event_us;
+  r.last_write_us = e.last_write_us;
+  r.content = e.content;
+  r.token_form = TokenForm::kText;
+  *result = ResultOf(r, e.position, prepared.own_us, e.commit_us);
+  *found = IsTokenKept(ns, result->kept_from_us, now_us_);
+  return Code::kOk;
+}
+
+void Shard::FillReplay(Op* op, const Namespace& ns, const TokenResult& r) {
+  ResetAnswer(op);
+  op->replayed = true;
+  op->is_protected = true;
+  op->outcome = r.outcome;
+  op->original_kind = r.kind;
+  op->existed = r.existed;
+  op->exists = r.exists;
+  op->value = r.value;
+  op->old_value = WrappedDifference(r.value, r.applied);
+  op->applied = r.kind == OpKind::kAdd ? r.applied : 0;
+  op->expiry_ms = r.expiry_ms;
+  op->position = r.position;
+  op->event_us = r.event_us;
+  op->last_write_us = r.last_write_us;
+  if (ns.settings.durability == Durability::kSync) Gate(r.position);
+}
+
+Code Shard::RefuseWrites() const {
+  if (journal_->fenced()) return Code::kReadOnly;
+  if (journal_->full() || memory_exhausted_) return Code::kStorageFull;
+  if (journal_->overloaded()) return Code::kOverloaded;
+  return Code::kOk;
+}
+
+void Shard::DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns) {
+  bool urgent = ns.settings.durability == Durability::kSync;
+  Micros claimed_us = now_us_;
+  bool keeps_token = false;
+  if (op->token.empty()) {
+    if (ns.settings.token_required) return FailOp(op, Code::kTokenRequired);
+  } else {
+    claimed_us = prepared.own_us != kNoTime     ? prepared.own_us
+                 : op->token_time_us != kNoTime ? op->token_time_us
+                                                : now_us_;
+    keeps_token = ns.settings.durability != Durability::kMemory;
+  }
+  if (keeps_token) {
+    Code time = CheckTokenTime(ns, claimed_us, now_us_);
+    if (time != Code::kOk) {
+      if (time == Code::kTokenExpired) ++info_.expired_tokens;
+      return FailOp(op, time);
+    }
+    bool found = false;
+    TokenResult result;
+    if (Code code = FindToken(*op, prepared, ns, &found, &result); code != Code::kOk) return FailOp(op, code);
+    if (found) {
+      if (static_cast<uint32_t>(result.content) != static_cast<uint32_t>(ContentDigest(*op))) {
+        ++info_.conflicts;
+        return FailOp(op, Code::kTokenConflict);
+      }
+      ++info_.replays;
+      return FillReplay(op, ns, result);
+    }
+  }
+  auto slot_result = FindOrLoad(op->hash, op->ns, op->name);
+  if (!slot_result.ok()) return FailOp(op, slot_result.code());
+  CounterSlot* slot = *slot_result;
+  CounterState before = LiveState(StateOf(slot), now_ms_);
+  if (Code refuse = RefuseWrites(); refuse != Code::kOk) [[unlikely]]
+    return FailOp(op, refuse);
+  CounterState after;
+  Effect effect = Decide(before, now_ms_, EventTime(*op, claimed_us), op, &after);
+  if (op->code != Code::kOk) return FailOp(op, op->code);
+  if (!before.exists && after.exists && ns.settings.counters_max > 0 &&
+      counts_[op->ns] >= static_cast<uint64_t>(ns.settings.counters_max)) {
+    return FailOp(op, Code::kQuotaExceeded);
+  }
+  op->is_protected = keeps_token;
+  if (effect == Effect::kNone && !keeps_token) {
+    // A refusal that no token keeps: nothing to log; the answer reveals the counter as it is.
+    if (urgent && slot) Gate(slot->position);
+    return;
+  }
+  op->position = Commit(op, &slot, before, after, urgent);
+  if (urgent) Gate(op->position);
+  if (op->kind == OpKind::kAdd && effect == Effect::kChanged) ++info_.adds;
+  if (!keeps_token) return;
+  Micros frame_us = journal_->frame_us();
+  TokenResult r;
+  r.content = ContentDigest(*op);
+  r.kind = op->kind;
+  r.outcome = op->outcome;
+  r.existed = op->existed;
+  r.exists = op->exists;
+  r.delta = op->kind == OpKind::kAdd || op->kind == OpKind::kSet ? op->delta : 0;
+  r.value = op->value;
+  r.applied = WrappedDifference(op->value, op->old_value);
+  r.expiry_ms = op->expiry_ms;
+  r.event_us = op->event_us;
+  r.last_write_us = op->last_write_us;
+  r.kept_from_us = TokenKeptFrom(prepared.own_us, frame_us);
+  r.position = op->position;
+  tokens_.Insert(prepared.print, r, prepared.own_us, frame_us);
+}
+
+void Shard::DecideTokenOutcome(Op* op, const Prepared& prepared, const Namespace& ns) {
+  bool found = false;
+  TokenResult result;
+  if (Code code = FindToken(*op, prepared, ns, &found, &result); code != Code::kOk) return FailOp(op, code);
+  if (!found) return FailOp(op, Code::kNotFound);
+  FillReplay(op, ns, result);
+  op->delta = result.delta;
+  op->token_expires_us = TokenExpires(ns, result.kept_from_us);
+}
+
+void Shard::DecideRead(Op* op, const Namespace& ns) {
+  auto slot = FindOrLoad(op->hash, op->ns, op->name);
+  if (!slot.ok()) return FailOp(op, slot.code());
+  CounterState live = LiveState(StateOf(*slot), now_ms_);
+  CounterState after;
+  Decide(live, now_ms_, now_us_, op, &after);
+  op->position = op->version = live.exists ? (*slot)->position : 0;
+  // Also where the counter is missing: that it was deleted must not be shown before it is sure.
+  if (*slot && ns.settings.durability == Durability::kSync) Gate((*slot)->position);
+  if (op->kind == OpKind::kCheckVersion && op->version != op->expected_version) FailOp(op, Code::kConditionNotMet);
+}
+
+void Shard::DecideOp(Op* op, const Prepared& prepared) {
+  ResetAnswer(op);
+  if (op->ns >= namespaces_->all().size() || namespaces_->Get(op->ns).deleted)
+    return FailOp(op, Code::kNamespaceNotFound);
+  const Namespace& ns = namespaces_->Get(op->ns);
+  switch (op->kind) {
+    case OpKind::kAdd:
+    case OpKind::kClear:
+    case OpKind::kSet:
+    case OpKind::kDelete:
+    case OpKind::kExpire:
+      return DecideMutation(op, prepared, ns);
+    case OpKind::kTokenOutcome:
+      return DecideTokenOutcome(op, prepared, ns);
+    case OpKind::kGet:
+    case OpKind::kCheckVersion:
+      return DecideRead(op, ns);
+  }
+}
+
+void Shard::DecideOps(std::span<Op> ops) {
+  Prepared prepared[kWindow];
+  while (!ops.empty()) {
+    size_t n = std::min(ops.size(), kWindow);
+    for (size_t i = 0; i < n; ++i) {
+      const Op& op = ops[i];
+      counters_.Prefetch(op.hash);
+      if (op.token.empty()) {
+        prepared[i].own_us = kNoTime;
+        continue;
+      }
+      prepared[i].own_us = TokenOwnTime(op.token);
+      prepared[i].print = PrintOf(op);
+      tokens_.Prefetch(prepared[i].print, prepared[i].own_us == kNoTime ? INT64_MIN : prepared[i].own_us);
+    }
+    for (size_t i = 0; i < n; ++i) DecideOp(&ops[i], prepared[i]);
+    ops = ops.subspan(n);
+  }
+}
+
+void Shard::Submit(Batch* batch) {
+  QUIPU_ASSERT(batch->ops.size() <= kBatchOpsMax, "batch of {} ops", batch->ops.size());
+  batch->decided = true;
+  batch->code = Code::kOk;
+  batch->status = OkStatus();
+  batch->failed_index = 0;
+  batch->source_offset = 0;
+  batch->next = nullptr;
+  gate_ = 0;
+  now_us_ = journal_->frame_us();
+  now_ms_ = now_us_ / 1000;
+
+  if (closing_) {
+    FailBatch(batch, Code::kUnavailable);
+    return Finish(batch);
+  }
+  bool atomic = batch->atomic || batch->all_or_nothing || batch->source;
+  if (atomic) {
+    // One frame holds the whole step, and a frame is on the medium as a whole or not at all.
+    size_t bound = kRecordBytesMax;
+    for (const Op& op : batch->ops) bound += RecordBound(op);
+    if (bound > options_.journal.frame_bytes_max / 2) {
+      FailBatch(batch, Code::kTooLarge);
+      return Finish(batch);
+    }
+    journal_->Reserve(bound);
+  }
+  if (batch->source) {
+    const SourceStep& step = *batch->source;
+    auto it = sources_.find(step.id);
+    batch->source_offset = it == sources_.end() ? 0 : it->second.offset;
+    if (Code refuse = RefuseWrites(); refuse != Code::kOk) {
+      FailBatch(batch, refuse);
+      return Finish(batch);
+    }
+    if (batch->source_offset != step.from) {
+      FailBatch(batch, Code::kConditionNotMet);
+      Gate(journal_->next() - 1);  // the offset told is a durable one
+      return Finish(batch);
+    }
+  }
+  if ((batch->all_or_nothing || (atomic && ChecksVersions(*batch))) && !HoldsOnPaper(batch)) {
+    batch->code = Code::kConditionNotMet;
+    return Finish(batch);
+  }
+  DecideOps(batch->ops);
+  if (batch->source) {
+    const SourceStep& step = *batch->source;
+    SourceState& state = sources_[step.id];
+    state = {.id = step.id,
+             .anchor = step.anchor,
+             .offset = step.to,
+             .fingerprint = step.fingerprint,
+             .label = std::string(step.label.substr(0, 255)),
+             .updated_us = now_us_};
+    SourceRecord r{.id = {state.id.hi, state.id.lo},
+                   .anchor = {state.anchor.hi, state.anchor.lo},
+                   .fingerprint = {state.fingerprint.hi, state.fingerprint.lo},
+                   .offset = state.offset,
+                   .updated_us = state.updated_us,
+                   .label = state.label};
+    char* at = journal_->Reserve(kRecordBytesMax);
+    Gate(journal_->Append(EncodeSource(r, at), 1, true));
+    batch->source_offset = step.to;
+  }
+  Finish(batch);
+}
+
+void Shard::Finish(Batch* batch) {
+  batch->gate = gate_;
+  if (journal_->fenced()) {
+    // What is beyond the durable position can never be shown.
+    if (batch->gate > journal_->durable()) batch->status = journal_->fence_reason();
+    batch->gate = 0;
+  }
+  if (batch->gate <= journal_->durable()) {
+    (ready_tail_ ? ready_tail_->next : ready_head_) = batch;
+    ready_tail_ = batch;
+    return;
+  }
+  journal_->Hurry();
+  if (!waiting_tail_ || waiting_tail_->gate <= batch->gate) {
+    (waiting_tail_ ? waiting_tail_->next : waiting_head_) = batch;
+    waiting_tail_ = batch;
+    return;
+  }
+  // A read of something written a moment ago: it need not wait for what came after.
+  Batch** at = &waiting_head_;
+  while ((*at)->gate <= batch->gate) at = &(*at)->next;
+  batch->next = *at;
+  *at = batch;
+}
+
+}  // namespace quipu::store

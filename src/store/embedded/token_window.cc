@@ -1,0 +1,159 @@
+#include "store/embedded/token_window.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+
+namespace quipu::store {
+namespace {
+
+constexpr int64_t kDeltaInlineMax = (1 << 13) - 1;
+constexpr size_t kDetailBytes = sizeof(TokenResult) + 24;
+
+}  // namespace
+
+TokenWindow::TokenWindow(const Options& options) : options_(options) {
+  QUIPU_ASSERT((options.entries_first & (options.entries_first - 1)) == 0, "entries_first={}", options.entries_first);
+}
+
+TokenWindow::~TokenWindow() {
+  for (auto& g : generations_) munmap(g->entries, g->mapped_bytes);
+}
+
+size_t TokenWindow::BytesOf(const Generation& g) {
+  return g.mapped_bytes + g.details.size() * kDetailBytes + g.frames.size() * sizeof(g.frames[0]);
+}
+
+const TokenWindow::Entry* TokenWindow::FindIn(const Generation& g, const TokenPrint& print) {
+  for (uint64_t i = Home(g, print);; i = (i + 1) & g.mask) {
+    const Entry& e = g.entries[i];
+    if (e.position_rel == 0) return nullptr;
+    if (e.lo == print.lo && e.hi == static_cast<uint32_t>(print.hi)) return &e;
+  }
+}
+
+bool TokenWindow::Find(const TokenPrint& print, Micros own_us, TokenResult* out) const {
+  for (size_t i = generations_.size(); i > 0; --i) {
+    const Generation& g = *generations_[i - 1];
+    if (own_us != kNoTime && own_us > g.newest_own_us) continue;
+    const Entry* e = FindIn(g, print);
+    if (!e) continue;
+    Position position = g.base + e->position_rel;
+    if (e->detail) {
+      auto it = g.details.find(position);
+      QUIPU_ASSERT(it != g.details.end(), "no detail for position {}", position);
+      *out = it->second;
+      out->content = e->content;
+      return true;
+    }
+    // The frame that holds the position: the last one that began at or before it.
+    auto frame = std::upper_bound(g.frames.begin(), g.frames.end(), position,
+                                  [](Position p, const std::pair<Position, Micros>& f) { return p < f.first; });
+    QUIPU_ASSERT(frame != g.frames.begin(), "position {} lies before the generation's first frame", position);
+    Micros frame_us = (frame - 1)->second;
+    out->content = e->content;
+    out->kind = static_cast<OpKind>(e->kind);
+    out->outcome = static_cast<Outcome>(e->outcome);
+    out->existed = e->existed;
+    out->exists = e->exists;
+    out->delta = e->delta;
+    out->value = e->value;
+    out->applied = e->delta;
+    out->expiry_ms = 0;
+    out->position = position;
+    out->event_us = e->event_is_own ? own_us : frame_us;
+    out->last_write_us = out->event_us;
+    out->kept_from_us = e->event_is_own ? std::max(own_us, frame_us) : frame_us;
+    return true;
+  }
+  return false;
+}
+
+void TokenWindow::Rotate(Position position, Micros frame_us) {
+  size_t entries = options_.entries_first;
+  if (!generations_.empty()) {
+    const Generation& last = *generations_.back();
+    // Twice the last one if that filled up, the same size if it was closed for its age.
+    entries = std::min(options_.entries_max, (last.mask + 1) * (last.used >= last.used_max ? 2 : 1));
+  }
+  auto g = std::make_unique<Generation>();
+  g->mask = entries - 1;
+  g->used_max = entries * 7 / 10;
+  g->mapped_bytes = entries * sizeof(Entry);
+  // Fresh pages are zero: a free place. Huge ones where there is enough to fill them: a probe is then one miss, not
+  // two.
+  void* p = mmap(nullptr, g->mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  QUIPU_ASSERT(p != MAP_FAILED, "no memory for {} tokens", entries);
+  if (g->mapped_bytes >= (4u << 20)) madvise(p, g->mapped_bytes, MADV_HUGEPAGE);
+  g->entries = static_cast<Entry*>(p);
+  g->base = position - 1;
+  g->first_us = frame_us;
+  memory_bytes_ += BytesOf(*g);
+  generations_.push_back(std::move(g));
+}
+
+void TokenWindow::Insert(const TokenPrint& print, const TokenResult& r, Micros own_us, Micros frame_us) {
+  if (generations_.empty() || generations_.back()->used >= generations_.back()->used_max ||
+      frame_us - generations_.back()->first_us > options_.generation_us) {
+    Rotate(r.position, frame_us);
+  }
+  Generation& g = *generations_.back();
+  if (g.frames.empty() || g.frames.back().second != frame_us) {
+    g.frames.emplace_back(r.position, frame_us);
+    memory_bytes_ += sizeof(g.frames[0]);
+  }
+  Entry e{};
+  e.lo = print.lo;
+  e.hi = static_cast<uint32_t>(print.hi);
+  e.content = static_cast<uint32_t>(r.content);
+  e.value = r.value;
+  QUIPU_ASSERT(r.position > g.base && r.position - g.base < (uint64_t{1} << 40), "position {} base {}", r.position,
+               g.base);
+  e.position_rel = (r.position - g.base) & ((uint64_t{1} << 40) - 1);
+  e.kind = static_cast<uint64_t>(r.kind) & 7;
+  e.outcome = static_cast<uint64_t>(r.outcome) & 3;
+  e.existed = r.existed;
+  e.exists = r.exists;
+  bool plain = r.applied == r.delta && r.expiry_ms == 0 && r.delta <= kDeltaInlineMax && r.delta >= -kDeltaInlineMax &&
+               r.last_write_us == r.event_us;
+  e.event_is_frame = plain && r.event_us == frame_us && r.kept_from_us == frame_us;
+  e.event_is_own = plain && !e.event_is_frame && own_us != kNoTime && r.event_us == own_us &&
+                   r.kept_from_us == std::max(own_us, frame_us);
+  if (e.event_is_frame || e.event_is_own) {
+    e.delta = r.delta & 0x3fff;
+  } else {
+    e.detail = 1;
+    g.details.emplace(r.position, r);
+    memory_bytes_ += kDetailBytes;
+  }
+  uint64_t i = Home(g, print);
+  while (g.entries[i].position_rel != 0 && !(g.entries[i].lo == e.lo && g.entries[i].hi == e.hi)) i = (i + 1) & g.mask;
+  if (g.entries[i].position_rel == 0) {
+    ++g.used;
+    ++size_;
+  }
+  g.entries[i] = e;
+  g.last = r.position;
+  g.last_us = frame_us;
+  if (own_us != kNoTime) g.newest_own_us = std::max(g.newest_own_us, own_us);
+}
+
+void TokenWindow::SetDropped(Micros commit_us, Micros newest_own_us) {
+  complete_since_us_ = std::max(complete_since_us_, commit_us);
+  newest_dropped_own_us_ = std::max(newest_dropped_own_us_, newest_own_us);
+}
+
+void TokenWindow::Trim(size_t bytes_max, Position settled, Micros expired_us) {
+  while (!generations_.empty()) {
+    Generation& g = *generations_.front();
+    bool old = g.last_us < expired_us;
+    if (g.last > settled || (!old && memory_bytes_ <= bytes_max) || (generations_.size() == 1 && !old)) return;
+    SetDropped(g.last_us, g.newest_own_us);
+    memory_bytes_ -= BytesOf(g);
+    size_ -= g.used;
+    munmap(g.entries, g.mapped_bytes);
+    generations_.pop_front();
+  }
+}
+
+}  // namespace quipu::store

@@ -1,0 +1,96 @@
+#include "store/embedded/token_window.h"
+
+#include <gtest/gtest.h>
+
+#include "sim/sim_random.h"
+
+namespace quipu::store {
+namespace {
+
+struct Known {
+  TokenPrint print;
+  TokenResult result;
+  Micros own_us;
+};
+
+Known MakeToken(sim::SimRandom* rng, Position position, Micros frame_us) {
+  Known k;
+  k.print = {rng->Next(), rng->Next()};
+  k.own_us = rng->Next() % 2 ? frame_us - static_cast<Micros>(rng->Next() % 2000) : kNoTime;
+  TokenResult& r = k.result;
+  r.position = position;
+  r.content = rng->Next() & 0xffffffff;
+  r.delta = r.applied = static_cast<int64_t>(rng->Next() % 20001) - 10000;
+  r.value = static_cast<int64_t>(rng->Next());
+  r.existed = rng->Next() % 2;
+  r.event_us = k.own_us == kNoTime ? frame_us : k.own_us;
+  r.last_write_us = r.event_us + (rng->Next() % 4 == 0 ? 50 : 0);
+  r.kept_from_us = std::max(frame_us, k.own_us == kNoTime ? frame_us : k.own_us);
+  if (rng->Next() % 8 == 0) {
+    r.kind = OpKind::kSet;
+    r.outcome = Outcome::kRefused;
+    r.applied = 17;
+    r.expiry_ms = 99;
+    r.exists = false;
+  }
+  return k;
+}
+
+void ExpectEqual(const TokenResult& a, const TokenResult& b) {
+  EXPECT_EQ(a.content, b.content);
+  EXPECT_EQ(a.kind, b.kind);
+  EXPECT_EQ(a.outcome, b.outcome);
+  EXPECT_EQ(a.existed, b.existed);
+  EXPECT_EQ(a.exists, b.exists);
+  EXPECT_EQ(a.delta, b.delta);
+  EXPECT_EQ(a.value, b.value);
+  EXPECT_EQ(a.applied, b.applied);
+  EXPECT_EQ(a.expiry_ms, b.expiry_ms);
+  EXPECT_EQ(a.event_us, b.event_us);
+  EXPECT_EQ(a.last_write_us, b.last_write_us);
+  EXPECT_EQ(a.kept_from_us, b.kept_from_us);
+  EXPECT_EQ(a.position, b.position);
+}
+
+TEST(TokenWindow, AnswersEveryTokenWordForWordOverManyGenerations) {
+  sim::SimRandom rng(11, "test");
+  TokenWindow window({.entries_first = 64, .entries_max = 4096, .generation_us = 1'000'000});
+  std::vector<Known> all;
+  Micros frame_us = 1'000'000'000;
+  for (Position p = 1; p <= 20'000; ++p) {
+    if (rng.Next() % 16 == 0) frame_us += static_cast<Micros>(rng.Next() % 3000);
+    all.push_back(MakeToken(&rng, p, frame_us));
+    TokenResult found;
+    ASSERT_FALSE(window.Find(all.back().print, all.back().own_us, &found));
+    window.Insert(all.back().print, all.back().result, all.back().own_us, frame_us);
+  }
+  EXPECT_GT(window.generations(), 3u);
+  EXPECT_EQ(window.size(), all.size());
+  for (const Known& k : all) {
+    TokenResult found;
+    ASSERT_TRUE(window.Find(k.print, k.own_us, &found)) << k.result.position;
+    ExpectEqual(found, k.result);
+  }
+}
+
+TEST(TokenWindow, DropsOnlySettledGenerationsAndSaysFromWhenItIsComplete) {
+  sim::SimRandom rng(12, "test");
+  TokenWindow window({.entries_first = 64, .entries_max = 64, .generation_us = 1'000'000});
+  std::vector<Known> all;
+  for (Position p = 1; p <= 400; ++p) {
+    all.push_back(MakeToken(&rng, p, static_cast<Micros>(p) * 10));
+    window.Insert(all.back().print, all.back().result, all.back().own_us, static_cast<Micros>(p) * 10);
+  }
+  EXPECT_EQ(window.complete_since_us(), INT64_MIN);
+  window.Trim(0, 100, 0);
+  // Generations of 44 tokens: those that end at 44 and 88 are settled, the one that ends at 132 is not.
+  EXPECT_EQ(window.complete_since_us(), 880);
+  TokenResult found;
+  EXPECT_FALSE(window.Find(all[87].print, all[87].own_us, &found));
+  EXPECT_TRUE(window.Find(all[88].print, all[88].own_us, &found));
+  window.Trim(1u << 30, 400, 1330);
+  EXPECT_EQ(window.complete_since_us(), 1320) << "expired ones go even where there is room";
+}
+
+}  // namespace
+}  // namespace quipu::store
