@@ -2,8 +2,8 @@
 // (sim/sim_disk.h). Blocking calls are for start-up, recovery and worker jobs; the request path writes through LogFile.
 //
 // Durable   Written data survives power loss only after File::Sync of that file; a created, renamed or removed name
-//           only after Disk::SyncDir of its directory. A Sync that failed once must never be taken back by a later one that
-//           succeeds: the caller fences itself.
+//           only after Disk::SyncDir of its directory. A Sync that failed once must never be taken back by a later one
+//           that succeeds: the caller fences itself.
 // Errors    kStorageFull (no space, quota), kNotFound (no such file), kAlreadyExists (lock held by another process),
 //           kUnavailable (everything else: EIO, EACCES, EROFS, ...). Messages name call, path and errno.
 // Threads   A Disk from any thread. A File or LogFile from one thread at a time, except that several may ReadAt a File
