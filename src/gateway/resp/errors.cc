@@ -12,38 +12,64 @@ struct Row {
 
 Row RowOf(Code code) {
   switch (code) {
-    case Code::kOk: break;
-    case Code::kInvalidArgument: return {"ERR", "ERR invalid argument"};
-    case Code::kTooLarge: return {"ERR Protocol error:", "ERR Protocol error: request too large for one commit"};
-    case Code::kUnimplemented: return {"ERR unknown command", "ERR unknown command"};
-    case Code::kUnauthenticated: return {"NOAUTH", text::kNoAuth};
-    case Code::kPermissionDenied: return {"NOPERM", "NOPERM No permissions to access a key"};
-    case Code::kNamespaceNotFound: return {"ERR no such", "ERR no such namespace"};
-    case Code::kNotFound: return {"ERR no such", "ERR no such item"};
-    case Code::kAlreadyExists: return {"ERR", "ERR namespace exists"};
-    case Code::kVersionMismatch: return {"ERR version mismatch", "ERR version mismatch"};
+    case Code::kOk:
+      break;
+    case Code::kInvalidArgument:
+      return {"ERR", "ERR invalid argument"};
+    case Code::kTooLarge:
+      return {"ERR Protocol error:", "ERR Protocol error: request too large for one commit"};
+    case Code::kUnimplemented:
+      return {"ERR unknown command", "ERR unknown command"};
+    case Code::kUnauthenticated:
+      return {"NOAUTH", text::kNoAuth};
+    case Code::kPermissionDenied:
+      return {"NOPERM", "NOPERM No permissions to access a key"};
+    case Code::kNamespaceNotFound:
+      return {"ERR no such", "ERR no such namespace"};
+    case Code::kNotFound:
+      return {"ERR no such", "ERR no such item"};
+    case Code::kAlreadyExists:
+      return {"ERR", "ERR namespace exists"};
+    case Code::kVersionMismatch:
+      return {"ERR version mismatch", "ERR version mismatch"};
     case Code::kTokenConflict:
       return {"TOKENCONFLICT", "TOKENCONFLICT the token was used on this counter with other content"};
     case Code::kTokenExpired:
       return {"TOKENEXPIRED", "TOKENEXPIRED the token's time is older than the namespace's token_horizon"};
     case Code::kTokenInFuture:
       return {"TOKENFUTURE", "TOKENFUTURE the token's time is further in the future than the namespace's token_skew"};
-    case Code::kTokenRequired: return {"ERR token required", "ERR token required by the namespace"};
-    case Code::kEventTooOld: return {"ERR event time", "ERR event time is older than the namespace accepts"};
-    case Code::kEventInFuture: return {"ERR event time", "ERR event time is in the future"};
-    case Code::kOverflow: return {text::kOverflow, text::kOverflow};
-    case Code::kConditionNotMet: return {"ERR condition not met", "ERR condition not met"};
-    case Code::kReservationClosed: return {"ERR reservation closed", "ERR reservation closed"};
-    case Code::kReadOnly: return {"READONLY", "READONLY the store takes no writes"};
-    case Code::kRateLimited: return {"BUSY rate limit", "BUSY rate limit reached"};
-    case Code::kQuotaExceeded: return {"OOM quota", "OOM quota of counters in this namespace is used up"};
-    case Code::kStorageFull: return {"OOM", "OOM the disk or memory budget is used up"};
-    case Code::kOverloaded: return {"BUSY overloaded", "BUSY overloaded"};
-    case Code::kUnavailable: return {"TRYAGAIN", "TRYAGAIN the store is closing or not reachable"};
-    case Code::kDataLoss: return {"DATALOSS", "DATALOSS a checksum failed where this counter is stored"};
-    case Code::kDeadlineExceeded: return {"UNCERTAIN deadline", "UNCERTAIN deadline exceeded, the effect is unknown"};
-    case Code::kUnknownOutcome: return {"UNCERTAIN", "UNCERTAIN the commit failed, the effect is unknown"};
-    case Code::kInternal: return {"UNCERTAIN internal", "UNCERTAIN internal error, the effect is unknown"};
+    case Code::kTokenRequired:
+      return {"ERR token required", "ERR token required by the namespace"};
+    case Code::kEventTooOld:
+      return {"ERR event time", "ERR event time is older than the namespace accepts"};
+    case Code::kEventInFuture:
+      return {"ERR event time", "ERR event time is in the future"};
+    case Code::kOverflow:
+      return {text::kOverflow, text::kOverflow};
+    case Code::kConditionNotMet:
+      return {"ERR condition not met", "ERR condition not met"};
+    case Code::kReservationClosed:
+      return {"ERR reservation closed", "ERR reservation closed"};
+    case Code::kReadOnly:
+      return {"READONLY", "READONLY the store takes no writes"};
+    case Code::kRateLimited:
+      return {"BUSY rate limit", "BUSY rate limit reached"};
+    case Code::kQuotaExceeded:
+      return {"OOM quota", "OOM quota of counters in this namespace is used up"};
+    case Code::kStorageFull:
+      return {"OOM", "OOM the disk or memory budget is used up"};
+    case Code::kOverloaded:
+      return {"BUSY overloaded", "BUSY overloaded"};
+    case Code::kUnavailable:
+      return {"TRYAGAIN", "TRYAGAIN the store is closing or not reachable"};
+    case Code::kDataLoss:
+      return {"DATALOSS", "DATALOSS a checksum failed where this counter is stored"};
+    case Code::kDeadlineExceeded:
+      return {"UNCERTAIN deadline", "UNCERTAIN deadline exceeded, the effect is unknown"};
+    case Code::kUnknownOutcome:
+      return {"UNCERTAIN", "UNCERTAIN the commit failed, the effect is unknown"};
+    case Code::kInternal:
+      return {"UNCERTAIN internal", "UNCERTAIN internal error, the effect is unknown"};
   }
   return {"UNCERTAIN internal", "UNCERTAIN internal error, the effect is unknown"};
 }

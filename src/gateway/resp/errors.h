@@ -1,5 +1,5 @@
-// The one table from the codes of the store to what a Redis client sees. The first word is what clients act on: LOADING,
-// READONLY and TRYAGAIN make stock clients send again on their own, so no code of unknown effect uses them.
+// The one table from the codes of the store to what a Redis client sees. The first word is what clients act on:
+// LOADING, READONLY and TRYAGAIN make stock clients send again on their own, so no code of unknown effect uses them.
 #pragma once
 #include <string>
 #include <string_view>

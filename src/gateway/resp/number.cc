@@ -38,10 +38,14 @@ bool ParseHex128(std::string_view text, uint64_t* hi, uint64_t* lo) {
   for (size_t i = 0; i < 32; ++i) {
     char c = text[i];
     uint64_t digit;
-    if (c >= '0' && c <= '9') digit = static_cast<uint64_t>(c - '0');
-    else if (c >= 'a' && c <= 'f') digit = static_cast<uint64_t>(c - 'a') + 10;
-    else if (c >= 'A' && c <= 'F') digit = static_cast<uint64_t>(c - 'A') + 10;
-    else return false;
+    if (c >= '0' && c <= '9')
+      digit = static_cast<uint64_t>(c - '0');
+    else if (c >= 'a' && c <= 'f')
+      digit = static_cast<uint64_t>(c - 'a') + 10;
+    else if (c >= 'A' && c <= 'F')
+      digit = static_cast<uint64_t>(c - 'A') + 10;
+    else
+      return false;
     words[i / 16] = words[i / 16] << 4 | digit;
   }
   *hi = words[0];

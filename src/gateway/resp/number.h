@@ -1,5 +1,5 @@
-// Integers as the Redis protocol writes them: an optional minus, then digits without leading zeros; no blanks, no plus,
-// no "-0". Anything else is not an integer, as in Redis itself.
+// Integers as the Redis protocol writes them: an optional minus, then digits without leading zeros; no blanks, no
+// plus, no "-0". Anything else is not an integer, as in Redis itself.
 #pragma once
 #include <cstdint>
 #include <string_view>

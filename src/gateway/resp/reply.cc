@@ -125,8 +125,10 @@ void ReplyBuffer::Null() { Raw(protocol_ == Protocol::kResp3 ? "_\r\n" : "$-1\r\
 void ReplyBuffer::NullArray() { Raw(protocol_ == Protocol::kResp3 ? "_\r\n" : "*-1\r\n"); }
 
 void ReplyBuffer::Boolean(bool value) {
-  if (protocol_ == Protocol::kResp3) Raw(value ? "#t\r\n" : "#f\r\n");
-  else Integer(value ? 1 : 0);
+  if (protocol_ == Protocol::kResp3)
+    Raw(value ? "#t\r\n" : "#f\r\n");
+  else
+    Integer(value ? 1 : 0);
 }
 
 void ReplyBuffer::Verbatim(std::string_view text) {
@@ -138,8 +140,10 @@ void ReplyBuffer::Verbatim(std::string_view text) {
 }
 
 void ReplyBuffer::Map(size_t pairs) {
-  if (protocol_ == Protocol::kResp3) Header('%', pairs);
-  else Header('*', pairs * 2);
+  if (protocol_ == Protocol::kResp3)
+    Header('%', pairs);
+  else
+    Header('*', pairs * 2);
 }
 
 void ReplyBuffer::Set(size_t count) { Header(protocol_ == Protocol::kResp3 ? '~' : '*', count); }

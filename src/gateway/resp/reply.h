@@ -1,6 +1,6 @@
-// Replies of the Redis protocol, written straight into a growable buffer. The forms that RESP3 added are written in their
-// RESP2 stand-in until the connection says HELLO 3: maps and sets as flat arrays, null as an empty bulk, booleans as 1
-// and 0, verbatim text as a bulk.
+// Replies of the Redis protocol, written straight into a growable buffer. The forms that RESP3 added are written in
+// their RESP2 stand-in until the connection says HELLO 3: maps and sets as flat arrays, null as an empty bulk,
+// booleans as 1 and 0, verbatim text as a bulk.
 //
 // Threads   One owner.
 // Memory    Grows by doubling; Release() gives the room back.
@@ -25,16 +25,16 @@ class ReplyBuffer {
   void Error(std::string_view text);   // -text; line ends in it become blanks
   void Integer(int64_t value);
   void Bulk(std::string_view bytes);
-  void BulkInteger(int64_t value);     // the decimal as a bulk
+  void BulkInteger(int64_t value);  // the decimal as a bulk
   void Null();
-  void NullArray();                    // what EXEC answers when a watched key changed
+  void NullArray();  // what EXEC answers when a watched key changed
   void Boolean(bool value);
   void Verbatim(std::string_view text);
   // Headers: that many replies (pairs of replies for Map) must follow.
   void Array(size_t count) { Header('*', count); }
   void Map(size_t pairs);
   void Set(size_t count);
-  void Raw(std::string_view bytes);    // replies already written elsewhere
+  void Raw(std::string_view bytes);  // replies already written elsewhere
 
   std::string_view bytes() const { return {data_.get() + begin_, end_ - begin_}; }
   size_t size() const { return end_ - begin_; }
@@ -50,7 +50,8 @@ class ReplyBuffer {
 
  private:
   char* Reserve(size_t bytes) {
-    if (capacity_ - end_ < bytes) [[unlikely]] Grow(bytes);
+    if (capacity_ - end_ < bytes) [[unlikely]]
+      Grow(bytes);
     return data_.get() + end_;
   }
   void Grow(size_t bytes);

@@ -24,7 +24,8 @@ TEST(ReplyBuffer, WritesTheFormsOfResp2) {
   out.Map(2);
   out.Set(3);
   EXPECT_EQ(out.bytes(),
-            "+OK\r\n-ERR a  b\r\n:-12\r\n$2\r\nab\r\n$0\r\n\r\n$3\r\n105\r\n$-1\r\n*-1\r\n:1\r\n$1\r\nx\r\n*2\r\n*4\r\n*3\r\n");
+            "+OK\r\n-ERR a  "
+            "b\r\n:-12\r\n$2\r\nab\r\n$0\r\n\r\n$3\r\n105\r\n$-1\r\n*-1\r\n:1\r\n$1\r\nx\r\n*2\r\n*4\r\n*3\r\n");
 }
 
 TEST(ReplyBuffer, WritesTheFormsOfResp3) {

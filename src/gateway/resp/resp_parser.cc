@@ -10,8 +10,8 @@
 namespace quipu::resp {
 namespace {
 
-constexpr size_t kLengthDigitsMax = 32;   // a length line longer than this is no number
-constexpr size_t kArgsKept = 4096;        // room for arguments that is kept between requests
+constexpr size_t kLengthDigitsMax = 32;  // a length line longer than this is no number
+constexpr size_t kArgsKept = 4096;       // room for arguments that is kept between requests
 constexpr int64_t kNoBulk = -1;
 
 enum class Line : uint8_t { kOk, kNeedMore, kBad, kTooLong };
@@ -45,12 +45,18 @@ int HexDigit(char c) {
 
 char Unescape(char c) {
   switch (c) {
-    case 'n': return '\n';
-    case 'r': return '\r';
-    case 't': return '\t';
-    case 'b': return '\b';
-    case 'a': return '\a';
-    default: return c;
+    case 'n':
+      return '\n';
+    case 'r':
+      return '\r';
+    case 't':
+      return '\t';
+    case 'b':
+      return '\b';
+    case 'a':
+      return '\a';
+    default:
+      return c;
   }
 }
 
@@ -87,7 +93,8 @@ RespParser::Result RespParser::Parse(char* data, size_t size) {
         return header;
       }
     }
-    Result result = multibulk_ ? ParseBulks(data + skipped, size - skipped) : ParseInline(data + skipped, size - skipped);
+    Result result =
+        multibulk_ ? ParseBulks(data + skipped, size - skipped) : ParseInline(data + skipped, size - skipped);
     if (result != Result::kCommand) {
       consumed_ = skipped;
       return result;
@@ -113,14 +120,19 @@ RespParser::Result RespParser::ParseHeader(const char* data, size_t size) {
     const char* p = data + 1;
     int64_t elements = 0;
     switch (ReadLength(p, data + size, &elements)) {
-      case Line::kOk: break;
-      case Line::kNeedMore: return NeedMore(size + 1);
-      case Line::kBad: return Fail("invalid multibulk length");
-      case Line::kTooLong: return Fail("too big mbulk count string");
+      case Line::kOk:
+        break;
+      case Line::kNeedMore:
+        return NeedMore(size + 1);
+      case Line::kBad:
+        return Fail("invalid multibulk length");
+      case Line::kTooLong:
+        return Fail("too big mbulk count string");
     }
     if (elements > 0) elements_left_ = static_cast<size_t>(elements);
     if (elements_left_ > limits_.elements_max) return Fail("invalid multibulk length");
-    if (!authenticated_ && elements_left_ > limits_.elements_max_before_auth) return Fail("unauthenticated multibulk length");
+    if (!authenticated_ && elements_left_ > limits_.elements_max_before_auth)
+      return Fail("unauthenticated multibulk length");
     position_ = static_cast<size_t>(p - data);
   }
   begun_ = true;
@@ -139,10 +151,14 @@ RespParser::Result RespParser::ParseBulks(const char* data, size_t size) {
       ++p;
       int64_t length = 0;
       switch (ReadLength(p, end, &length)) {
-        case Line::kOk: break;
-        case Line::kNeedMore: return NeedMore(size + 1);
-        case Line::kBad: return Fail("invalid bulk length");
-        case Line::kTooLong: return Fail("too big bulk count string");
+        case Line::kOk:
+          break;
+        case Line::kNeedMore:
+          return NeedMore(size + 1);
+        case Line::kBad:
+          return Fail("invalid bulk length");
+        case Line::kTooLong:
+          return Fail("too big bulk count string");
       }
       if (length < 0 || static_cast<uint64_t>(length) > limits_.bulk_bytes_max) return Fail("invalid bulk length");
       if (!authenticated_ && static_cast<uint64_t>(length) > limits_.bulk_bytes_max_before_auth) {
@@ -175,7 +191,8 @@ RespParser::Result RespParser::ParseInline(char* data, size_t size) {
   return SplitInline(data, newline);
 }
 
-// Arguments are parted by blanks; "..." may hold \n \r \t \b \a \xHH \" \\, '...' only \'; a closing quote ends its argument.
+// Arguments are parted by blanks; "..." may hold \n \r \t \b \a \xHH \" \\, '...' only \'; a closing quote ends its
+// argument.
 RespParser::Result RespParser::SplitInline(char* line, char* end) {
   char* p = line;
   for (;;) {
@@ -188,14 +205,17 @@ RespParser::Result RespParser::SplitInline(char* line, char* end) {
       char c = *p;
       if (quote == 0) {
         if (IsBlank(c)) break;
-        if (c == '"' || c == '\'') quote = c;
-        else *out++ = c;
+        if (c == '"' || c == '\'')
+          quote = c;
+        else
+          *out++ = c;
         continue;
       }
       if (c == quote) {
         if (p + 1 < end && !IsBlank(p[1])) return Fail("unbalanced quotes in request");
         quote = 0;
-      } else if (c == '\\' && quote == '"' && end - p >= 4 && p[1] == 'x' && HexDigit(p[2]) >= 0 && HexDigit(p[3]) >= 0) {
+      } else if (c == '\\' && quote == '"' && end - p >= 4 && p[1] == 'x' && HexDigit(p[2]) >= 0 &&
+                 HexDigit(p[3]) >= 0) {
         *out++ = static_cast<char>(HexDigit(p[2]) * 16 + HexDigit(p[3]));
         p += 3;
       } else if (c == '\\' && p + 1 < end && (quote == '"' || p[1] == '\'')) {

@@ -20,7 +20,8 @@ struct Outcome {
 };
 
 // Feeds the stream in the given pieces through a buffer that moves whenever it can, as a connection's does.
-Outcome Feed(std::string_view stream, const std::vector<size_t>& cuts, const ParserLimits& limits = {}, bool auth = true) {
+Outcome Feed(std::string_view stream, const std::vector<size_t>& cuts, const ParserLimits& limits = {},
+             bool auth = true) {
   RespParser parser(limits);
   parser.SetAuthenticated(auth);
   Outcome outcome;

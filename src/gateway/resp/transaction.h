@@ -1,0 +1,63 @@
+// MULTI: the commands queued so far, what is watched, and the state of EXEC.
+//
+// EXEC runs in two passes. First the commands that need a listing (HGETALL, KEYS, ...) ask for it, one after the
+// other. Then all handlers run and fill one atomic batch. A hash read takes only the field names from its listing,
+// and reads their values in the batch, so that it sees what the commands before it in the transaction did.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/resp/command_table.h"
+#include "gateway/resp/reply.h"
+#include "model/ids.h"
+
+namespace quipu::resp {
+
+struct Transaction {
+  enum class Stage : uint8_t { kNone, kQueueing, kPrefetch, kRun };
+
+  struct Queued {
+    const CommandSpec* spec = nullptr;
+    size_t first_arg = 0;
+    size_t arg_count = 0;
+    // From the first pass: names found by the listing, or a reply already written.
+    std::vector<std::string> names;
+    bool started = false;
+    bool replied = false;
+    size_t reply_begin = 0;
+    size_t reply_end = 0;
+  };
+  struct Watched {
+    NamespaceId ns = 0;
+    std::string name;
+    uint64_t version = 0;
+  };
+
+  Stage stage = Stage::kNone;
+  bool aborted = false;  // an error while queueing
+  std::vector<Queued> queue;
+  std::vector<Watched> watched;
+  size_t current = 0;   // the command that EXEC is at
+  ReplyBuffer replies;  // of the first pass
+
+  bool queueing() const { return stage == Stage::kQueueing; }
+  bool prefetching() const { return stage == Stage::kPrefetch; }
+  bool running() const { return stage == Stage::kRun; }
+  void Push(const CommandSpec& spec, Args args);
+  size_t bytes() const { return bytes_.size(); }
+  Args ArgsOf(const Queued& queued);  // valid until the next call
+  void Reset();                       // all but what is watched
+
+ private:
+  struct Range {
+    size_t at = 0;
+    size_t size = 0;
+  };
+  std::string bytes_;
+  std::vector<Range> ranges_;
+  std::vector<std::string_view> views_;
+};
+
+}  // namespace quipu::resp
