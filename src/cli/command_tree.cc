@@ -20,6 +20,7 @@ struct Tree {
   TokenOptions token;
   ListOptions list;
   TopOptions top;
+  ImportOptions import;
   VersionOptions version;
   ConfigOptions config;
   bool markdown = false;
@@ -101,6 +102,28 @@ void AddOtherCommands(CLI::App* app, Tree* t) {
   version->callback([t] { t->run = [t] { return RunVersion(t->common, t->version); }; });
 }
 
+void AddImportCommand(CLI::App* app, Tree* t) {
+  CLI::App* import =
+      AddCommand(app, "import", "Count the records of files exactly once, however often they are imported",
+                 "quipu import --format clf --key 'path:{path}' --time time access.log.gz");
+  ImportOptions& o = t->import;
+  import->add_option("FILE", o.files, "Plain, gzip or zstd; - is standard input")->required();
+  import->add_option("--format", o.spec.format, "clf, csv, tsv, ndjson or lines")->required();
+  import->add_option("--key", o.spec.key, "Counter name with columns in braces: 'path:{path}', '{user}/{item}'")
+      ->required();
+  import->add_option("--delta", o.spec.delta, "Column with what to add (default: 1 a record)");
+  import->add_option("--time", o.spec.time, "Column with the time of the event (default: now)");
+  import->add_option("--time-format", o.spec.time_format, "Its form, as in '%d/%m/%Y %H:%M' (default: recognised)");
+  import->add_option("--dead-letter", o.dead_letter, "File to which refused lines are appended");
+  import->add_flag("--final-line", o.final_line, "Take a last line without line end: the file will not grow any more");
+  import->footer(
+      "Columns. clf: host ident user time request method target path query protocol status bytes referer agent.\n"
+      "csv, tsv: names of the header line, or numbers from 1. ndjson: dotted paths. lines: line.\n"
+      "How far a file was taken is kept by the server, by content: a copy, a compressed or a grown file goes on where\n"
+      "it ended. Options that change what is counted make it another source.");
+  import->callback([t] { t->run = [t] { return RunImport(t->common, t->import); }; });
+}
+
 // Flags such as --journal.segment_size are not known here: the table of keys reads what is left over.
 void TakeConfigFlags(CLI::App* command, ConfigOptions* config, const std::function<void()>& then) {
   command->fallthrough(false);
@@ -138,6 +161,7 @@ int RunCommandLine(int argc, const char* const* argv) {
   AddCommon(&app, &tree.common);
   AddCounterCommands(&app, &tree);
   AddListCommands(&app, &tree);
+  AddImportCommand(&app, &tree);
   AddConfigCommands(&app, &tree);
   AddOtherCommands(&app, &tree);
   try {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cli/session.h"
+#include "ingest/record_parser.h"
 #include "server/config.h"
 
 namespace quipu::cli {
@@ -52,6 +53,14 @@ struct VersionOptions {
   bool features = false;
 };
 int RunVersion(const CommonOptions& common, const VersionOptions& options);
+
+struct ImportOptions {
+  ingest::ImportSpec spec;
+  std::string dead_letter;
+  bool final_line = false;
+  std::vector<std::string> files;
+};
+int RunImport(const CommonOptions& common, const ImportOptions& options);
 
 struct ConfigOptions {
   std::string file;

@@ -1,0 +1,131 @@
+// import: files of events into counters. What makes it exactly once is in ingest/.
+#include "cli/commands.h"
+#include "cli/exit_code.h"
+#include "cli/progress.h"
+#include "ingest/importer.h"
+#include "rt/host.h"
+
+namespace quipu::cli {
+namespace {
+
+constexpr size_t kBadLinesShown = 5;
+constexpr size_t kBadTextShown = 160;
+constexpr size_t kLabelBytesMax = 255;
+
+// Shows progress and bad lines, and keeps the latter.
+class Reporter final : public ingest::ImportObserver {
+ public:
+  Reporter(const rt::Clock* clock, std::unique_ptr<rt::ByteOutput> dead_letters)
+      : progress_(clock, rt::IsTerminal(rt::StandardStream::kError)), dead_letters_(std::move(dead_letters)) {}
+
+  void BeginFile(const std::string& file) { file_ = file; }
+  void OnProgress(const ingest::ImportTotals& totals, uint64_t stored_read, uint64_t stored_bytes) override {
+    progress_.Show({.items = lines_before_ + totals.records_taken, .done = stored_read, .all = stored_bytes});
+  }
+  void OnRefused(const ingest::BadRecord& record) override {
+    if (shown_++ < kBadLinesShown) {
+      progress_.Clear();
+      const bool cut = record.text.size() > kBadTextShown;
+      Say(fmt::format("quipu: {}:{}: {}: {}{}", Printable(file_), record.line, Printable(record.reason),
+                      Printable(record.text.substr(0, kBadTextShown)), cut ? "..." : ""));
+    }
+    if (dead_letters_ == nullptr || !dead_letter_status_.ok()) return;
+    dead_letter_status_ = dead_letters_->Write(std::string(record.text) + "\n");
+  }
+  void EndFile(const ingest::ImportTotals& totals) {
+    lines_before_ += totals.records_taken;
+    progress_.Clear();
+  }
+  size_t refused() const { return shown_; }
+  const Status& dead_letter_status() const { return dead_letter_status_; }
+
+ private:
+  ProgressLine progress_;
+  std::unique_ptr<rt::ByteOutput> dead_letters_;
+  Status dead_letter_status_;
+  std::string file_;
+  uint64_t lines_before_ = 0;
+  size_t shown_ = 0;
+};
+
+std::string LabelOf(const std::string& file) {
+  if (file == "-") return "stdin";
+  return file.size() <= kLabelBytesMax ? file : file.substr(file.size() - kLabelBytesMax);
+}
+
+const std::vector<Column> kColumns = {{"file"},
+                                      {"taken", ColumnKind::kNumber},
+                                      {"already", ColumnKind::kNumber},
+                                      {"refused", ColumnKind::kNumber},
+                                      {"counters", ColumnKind::kNumber},
+                                      {"seconds", ColumnKind::kNumber},
+                                      {"lines_per_second", ColumnKind::kNumber}};
+
+std::vector<std::string> RowOf(const std::string& file, const ingest::ImportTotals& totals, int64_t elapsed_us) {
+  const double seconds = static_cast<double>(std::max<int64_t>(elapsed_us, 1)) / 1e6;
+  const auto records = static_cast<double>(totals.records_taken + totals.records_refused);
+  return {file,
+          std::to_string(totals.records_taken),
+          std::to_string(totals.lines_already),
+          std::to_string(totals.records_refused),
+          std::to_string(totals.counters),
+          fmt::format("{:.3f}", seconds),
+          fmt::format("{:.0f}", records / seconds)};
+}
+
+}  // namespace
+
+int RunImport(const CommonOptions& common, const ImportOptions& options) {
+  Result<std::unique_ptr<Session>> session = Session::Make(common);
+  if (!session.ok()) return Fail(session.status());
+  Session& s = **session;
+  ingest::ImportSpec spec = options.spec;
+  spec.ns = common.ns;
+  const Result<std::unique_ptr<ingest::RecordParser>> parser = ingest::RecordParser::Make(spec);
+  if (!parser.ok()) return Fail(parser.status());
+  std::unique_ptr<rt::ByteOutput> dead_letters;
+  if (!options.dead_letter.empty()) {
+    Result<std::unique_ptr<rt::ByteOutput>> opened = rt::ByteOutput::Append(options.dead_letter);
+    if (!opened.ok()) return Fail(opened.status());
+    dead_letters = *std::move(opened);
+  }
+  Reporter reporter(&s.clock(), std::move(dead_letters));
+  const std::unique_ptr<ingest::IngestLink> link = ingest::MakeIngestLink(&s.client(), &s.clock(), s.timeout_us());
+  const client::RetryHost host{.clock = &s.clock(), .random = &s.random(), .pause = &rt::PauseMicros};
+  ingest::Importer importer(parser->get(), ingest::DigestOf(ingest::SpecificationText(spec)), link.get(), host,
+                            {.final_line = options.final_line, .patience_us = s.timeout_us()}, &reporter);
+
+  std::vector<std::vector<std::string>> rows;
+  Status status;
+  uint64_t taken = 0;
+  for (const std::string& file : options.files) {
+    reporter.BeginFile(file);
+    const int64_t began = s.clock().MonoMicros();
+    status = importer.Import(file, LabelOf(file));
+    const ingest::ImportTotals& totals = importer.totals();
+    reporter.EndFile(totals);
+    taken += totals.records_taken + totals.lines_already;
+    rows.push_back(RowOf(file, totals, s.clock().MonoMicros() - began));
+    if (totals.bytes_left > 0) {
+      Say(fmt::format("quipu: {}: the last line has no line end and was left ({} bytes); --final-line takes it",
+                      Printable(file), totals.bytes_left));
+    }
+    if (status.ok()) status = reporter.dead_letter_status();
+    if (!status.ok()) break;
+  }
+  Print(RenderRows(s.format(), kColumns, rows));
+  if (reporter.refused() > kBadLinesShown) {
+    Say(fmt::format("quipu: {} more refused lines{}", reporter.refused() - kBadLinesShown,
+                    options.dead_letter.empty() ? "; --dead-letter FILE keeps them" : ""));
+  }
+  if (!status.ok()) {
+    const int code = Fail(status);
+    if (code == kExitUnavailable || code == kExitUnknown) {
+      Say("quipu: what was taken stays taken; the same command again goes on from there");
+    }
+    return code;
+  }
+  return taken == 0 && reporter.refused() > 0 ? kExitFailure : kExitDone;
+}
+
+}  // namespace quipu::cli

@@ -1,0 +1,99 @@
+#include "ingest/content_reader.h"
+
+#include <gtest/gtest.h>
+#include <zlib.h>
+#include <zstd.h>
+
+namespace quipu::ingest {
+namespace {
+
+std::string Gzip(std::string_view text) {
+  z_stream z{};
+  EXPECT_EQ(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+  std::string out(deflateBound(&z, text.size()) + 64, '\0');
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  z.avail_in = static_cast<uInt>(text.size());
+  z.next_out = reinterpret_cast<Bytef*>(out.data());
+  z.avail_out = static_cast<uInt>(out.size());
+  EXPECT_EQ(deflate(&z, Z_FINISH), Z_STREAM_END);
+  out.resize(z.total_out);
+  deflateEnd(&z);
+  return out;
+}
+
+std::string Zstd(std::string_view text) {
+  std::string out(ZSTD_compressBound(text.size()), '\0');
+  out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 3));
+  return out;
+}
+
+class ContentReaderTest : public ::testing::Test {
+ protected:
+  void SetUp() override { dir_ = rt::MakeTemporaryDir("quipu-test").value(); }
+  void TearDown() override { rt::RemoveTree(dir_).Ignore("a leftover in the temporary directory"); }
+
+  std::string Write(std::string_view bytes) {
+    const std::string path = fmt::format("{}/{}", dir_, files_++);
+    EXPECT_TRUE(rt::ByteOutput::Append(path).value()->Write(bytes).ok());
+    return path;
+  }
+  // Everything, read in pieces of `piece` bytes.
+  Result<std::string> ReadAll(std::string_view stored, size_t piece) {
+    std::unique_ptr<ContentReader> reader = ContentReader::Open(Write(stored)).value();
+    std::string all, buffer(piece, '\0');
+    for (;;) {
+      QUIPU_ASSIGN_OR_RETURN(const size_t n, reader->Read(buffer));
+      if (n == 0) return all;
+      all.append(buffer, 0, n);
+    }
+  }
+
+  std::string dir_;
+  int files_ = 0;
+};
+
+TEST_F(ContentReaderTest, TellsCompressionApartByContent) {
+  std::string text;
+  for (int i = 0; i < 100'000; ++i) text += fmt::format("line {}\n", i * 7919 % 100'003);
+  for (const size_t piece : {1000u, 65'536u, 4'000'000u}) {
+    EXPECT_EQ(ReadAll(text, piece).value(), text);
+    EXPECT_EQ(ReadAll(Gzip(text), piece).value(), text);
+    EXPECT_EQ(ReadAll(Zstd(text), piece).value(), text);
+  }
+}
+
+TEST_F(ContentReaderTest, MembersAndFramesAreOneContent) {
+  EXPECT_EQ(ReadAll(Gzip("one\n") + Gzip("") + Gzip("two\n"), 3).value(), "one\ntwo\n");
+  EXPECT_EQ(ReadAll(Zstd("one\n") + Zstd("two\n"), 3).value(), "one\ntwo\n");
+}
+
+TEST_F(ContentReaderTest, EmptyAndTinyFilesArePlain) {
+  EXPECT_EQ(ReadAll("", 10).value(), "");
+  EXPECT_EQ(ReadAll("a", 10).value(), "a");
+  EXPECT_EQ(ReadAll("\x1f", 10).value(), "\x1f");
+}
+
+TEST_F(ContentReaderTest, DamageAndTruncationAreErrors) {
+  const std::string text(100'000, 'x');
+  for (const std::string& whole : {Gzip(text), Zstd(text)}) {
+    EXPECT_EQ(ReadAll(std::string_view(whole).substr(0, whole.size() - 3), 4096).code(), Code::kInvalidArgument);
+    EXPECT_EQ(ReadAll(whole + "garbage!", 4096).code(), Code::kInvalidArgument);
+  }
+}
+
+TEST_F(ContentReaderTest, WhatIsPutBackComesFirst) {
+  std::unique_ptr<ContentReader> reader = ContentReader::Open(Write("world")).value();
+  reader->PutBack("lo ");
+  reader->PutBack("hel");
+  std::string all, buffer(4, '\0');
+  for (size_t n; (n = reader->Read(buffer).value()) > 0;) all.append(buffer, 0, n);
+  EXPECT_EQ(all, "hello world");
+}
+
+TEST_F(ContentReaderTest, AMissingFileIsNotFound) {
+  EXPECT_EQ(ContentReader::Open(dir_ + "/nothing").code(), Code::kNotFound);
+  EXPECT_EQ(ContentReader::Open(dir_).code(), Code::kUnavailable);
+}
+
+}  // namespace
+}  // namespace quipu::ingest

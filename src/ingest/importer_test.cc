@@ -1,0 +1,357 @@
+#include "ingest/importer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+namespace quipu::ingest {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+using ::testing::UnorderedElementsAre;
+
+// A server that keeps counts and sources as the real one does: a step applies only where its source stands.
+class FakeServer {
+ public:
+  struct Source {
+    Digest anchor;
+    uint64_t offset = 0;
+    Digest fingerprint;
+  };
+  std::map<std::string, int64_t> counts;
+  std::map<std::pair<std::string, int64_t>, int64_t> by_minute;
+  std::map<Digest, Source> sources;
+  std::map<std::string, std::string> refuse;  // counter -> reason
+  size_t entries_max = 1u << 20;
+  int steps_applied = 0;
+};
+
+// What a request does on its way: chosen by the test, one a request, kNone when used up.
+enum class Fault { kNone, kLostBefore, kLostAfter, kDown, kKill };
+
+class FakeLink final : public IngestLink {
+ public:
+  explicit FakeLink(FakeServer* server) : server_(server) {}
+  std::deque<Fault> faults;
+  bool killed = false;
+  int finds = 0;
+
+  Result<std::vector<KnownSource>> FindSources(Digest anchor) override {
+    ++finds;
+    if (killed || down) return Status(Code::kUnavailable, "nobody there");
+    std::vector<KnownSource> out;
+    for (const auto& [id, source] : server_->sources) {
+      if (source.anchor == anchor) out.push_back({id, source.offset, source.fingerprint});
+    }
+    return out;
+  }
+
+  Status SendStep(const Step& step, const Aggregator& sums) override {
+    if (killed || down) return Status(Code::kUnavailable, "nobody there");
+    Fault fault = Fault::kNone;
+    if (!faults.empty()) {
+      fault = faults.front();
+      faults.pop_front();
+    }
+    if (fault == Fault::kDown) return Status(Code::kUnavailable, "refused");
+    Result<StepAnswer> answer = Status(Code::kUnknownOutcome, "connection lost");
+    if (fault != Fault::kLostBefore) {
+      const Result<StepAnswer> applied = Apply(step, sums);
+      if (fault == Fault::kNone) answer = applied;
+    }
+    if (fault == Fault::kKill) killed = true;
+    answers_.push_back(answer);
+    return OkStatus();
+  }
+
+  Result<StepAnswer> ReceiveAnswer() override {
+    if (answers_.empty()) return Status(Code::kUnknownOutcome, "connection lost");
+    Result<StepAnswer> answer = answers_.front();
+    answers_.pop_front();
+    return answer;
+  }
+  void Reset() override { answers_.clear(); }
+  bool down = false;
+
+ private:
+  Result<StepAnswer> Apply(const Step& step, const Aggregator& sums) {
+    if (sums.size() > server_->entries_max) return Status(Code::kTooLarge, "ERR batch too large");
+    const auto known = server_->sources.find(step.id);
+    const uint64_t stands = known == server_->sources.end() ? 0 : known->second.offset;
+    if (stands != step.from) return StepAnswer{.applied = false, .offset = stands, .refused = {}};
+    StepAnswer answer{.applied = true, .offset = step.to, .refused = {}};
+    size_t index = 0;
+    for (size_t i = 0; i < sums.size(); ++i) {
+      const StepEntry e = sums.entry(i);
+      if (e.refused) continue;
+      const std::string name(e.name);
+      if (server_->refuse.contains(name))
+        answer.refused.push_back({index, server_->refuse[name]});
+      else {
+        server_->counts[name] += e.delta;
+        server_->by_minute[{name, e.minute_ms}] += e.delta;
+      }
+      ++index;
+    }
+    server_->sources[step.id] = {step.anchor, step.to, step.fingerprint};
+    ++server_->steps_applied;
+    return answer;
+  }
+
+  FakeServer* server_;
+  std::deque<Result<StepAnswer>> answers_;
+};
+
+class FakeClock final : public rt::Clock {
+ public:
+  int64_t WallMicros() const override { return now; }
+  int64_t MonoMicros() const override { return now; }
+  int64_t now = 1'000'000;
+};
+class Half final : public rt::Random {
+ public:
+  uint64_t Next() override { return 10'000; }
+};
+
+class Refusals final : public ImportObserver {
+ public:
+  void OnRefused(const BadRecord& r) override { all.push_back(fmt::format("{}:{}:{}", r.line, r.reason, r.text)); }
+  std::vector<std::string> all;
+};
+
+const ImportSpec kLines = {.ns = "", .format = "lines", .key = "{line}", .delta = "", .time = "", .time_format = ""};
+const ImportSpec kCsv = {.ns = "", .format = "csv", .key = "{item}", .delta = "n", .time = "", .time_format = ""};
+
+class ImporterTest : public ::testing::Test {
+ protected:
+  void SetUp() override { dir_ = rt::MakeTemporaryDir("quipu-test").value(); }
+  void TearDown() override { rt::RemoveTree(dir_).Ignore("a leftover in the temporary directory"); }
+
+  std::string Write(std::string_view bytes) {
+    const std::string path = fmt::format("{}/{}", dir_, files_++);
+    EXPECT_TRUE(rt::ByteOutput::Append(path).value()->Write(bytes).ok());
+    return path;
+  }
+  static void Append(const std::string& path, std::string_view bytes) {
+    EXPECT_TRUE(rt::ByteOutput::Append(path).value()->Write(bytes).ok());
+  }
+
+  // A new importing process on the same server.
+  Status Import(const std::string& path, const ImportSpec& spec = kLines, std::deque<Fault> faults = {}) {
+    FakeLink link(&server_);
+    link.faults = std::move(faults);
+    const std::unique_ptr<RecordParser> parser = RecordParser::Make(spec).value();
+    const client::RetryHost host{
+        .clock = &clock_, .random = &random_, .pause = [this](int64_t us) { clock_.now += us; }};
+    Importer importer(parser.get(), DigestOf(SpecificationText(spec)), &link, host, options_, &refusals_);
+    const Status status = importer.Import(path, "a file");
+    totals_ = importer.totals();
+    return status;
+  }
+
+  FakeServer server_;
+  FakeClock clock_;
+  Half random_;
+  Refusals refusals_;
+  ImportOptions options_;
+  ImportTotals totals_;
+  std::string dir_;
+  int files_ = 0;
+};
+
+TEST_F(ImporterTest, CountsEachLineOnce) {
+  ASSERT_TRUE(Import(Write("a\nb\r\na\n\n")).ok());
+  EXPECT_THAT(server_.counts, UnorderedElementsAre(Pair("a", 2), Pair("b", 1)));
+  EXPECT_EQ(totals_.records_taken, 3u);
+  EXPECT_EQ(totals_.counters, 2u);
+}
+
+TEST_F(ImporterTest, ASecondImportChangesNothingUnderAnyName) {
+  const std::string content = "a\nb\na\n";
+  ASSERT_TRUE(Import(Write(content)).ok());
+  const auto before = server_.counts;
+  ASSERT_TRUE(Import(Write(content)).ok());
+  EXPECT_EQ(server_.counts, before);
+  EXPECT_EQ(totals_.records_taken, 0u);
+  EXPECT_EQ(totals_.lines_already, 3u);
+}
+
+TEST_F(ImporterTest, AGrownFileContinuesWhereItEnded) {
+  const std::string path = Write("a\nb\n");
+  ASSERT_TRUE(Import(path).ok());
+  Append(path, "a\nc\n");
+  ASSERT_TRUE(Import(path).ok());
+  EXPECT_THAT(server_.counts, UnorderedElementsAre(Pair("a", 2), Pair("b", 1), Pair("c", 1)));
+  EXPECT_EQ(totals_.records_taken, 2u);
+  EXPECT_EQ(totals_.lines_already, 2u);
+}
+
+TEST_F(ImporterTest, FilesThatBeginAlikeAreDifferentSources) {
+  ASSERT_TRUE(Import(Write("head\na\nx\n")).ok());
+  ASSERT_TRUE(Import(Write("head\nb\n")).ok());
+  ASSERT_TRUE(Import(Write("head\nb\nc\n")).ok());
+  ASSERT_TRUE(Import(Write("head\na\nx\n")).ok());
+  EXPECT_THAT(server_.counts,
+              UnorderedElementsAre(Pair("head", 2), Pair("a", 1), Pair("x", 1), Pair("b", 1), Pair("c", 1)));
+  EXPECT_EQ(server_.sources.size(), 2u);
+}
+
+TEST_F(ImporterTest, TheFurthestOfSeveralMatchesIsTakenAndAShorterCandidateCostsNothing) {
+  ASSERT_TRUE(Import(Write("h\n1\n2\n3\nother\n")).ok());
+  ASSERT_TRUE(Import(Write("h\n1\n")).ok());  // counts again: a shorter file is another file
+  ASSERT_TRUE(Import(Write("h\n1\n2\n")).ok());
+  EXPECT_EQ(totals_.lines_already, 2u) << "the longer candidate does not match and is read past";
+  EXPECT_EQ(totals_.records_taken, 1u);
+  EXPECT_EQ(server_.counts["h"], 2);
+  EXPECT_EQ(server_.counts["2"], 2);
+}
+
+TEST_F(ImporterTest, TheSameFileCountedAnotherWayIsAnotherSource) {
+  const std::string path = Write("item,n\nx,2\ny,-1\n");
+  ASSERT_TRUE(Import(path, kCsv).ok());
+  ImportSpec other = kCsv;
+  other.key = "other:{item}";
+  ASSERT_TRUE(Import(path, other).ok());
+  EXPECT_THAT(server_.counts,
+              UnorderedElementsAre(Pair("x", 2), Pair("y", -1), Pair("other:x", 2), Pair("other:y", -1)));
+}
+
+TEST_F(ImporterTest, AHeaderIsReadAgainOnResumeAndNeverCounted) {
+  const std::string path = Write("item,n\nx,2\n");
+  ASSERT_TRUE(Import(path, kCsv).ok());
+  EXPECT_EQ(totals_.records_taken, 1u);
+  Append(path, "y,3\n\"x\",5\n");
+  ASSERT_TRUE(Import(path, kCsv).ok());
+  EXPECT_EQ(totals_.lines_already, 1u);
+  EXPECT_THAT(server_.counts, UnorderedElementsAre(Pair("x", 7), Pair("y", 3)));
+}
+
+TEST_F(ImporterTest, AnUnfinishedLastLineIsLeftUntilItIsFinished) {
+  const std::string path = Write("a\nb");
+  ASSERT_TRUE(Import(path).ok());
+  EXPECT_EQ(totals_.bytes_left, 1u);
+  EXPECT_THAT(server_.counts, UnorderedElementsAre(Pair("a", 1)));
+  Append(path, "cd\n");
+  ASSERT_TRUE(Import(path).ok());
+  EXPECT_THAT(server_.counts, UnorderedElementsAre(Pair("a", 1), Pair("bcd", 1)));
+}
+
+TEST_F(ImporterTest, NothingButAnUnfinishedLineIsLeftToo) {
+  ASSERT_TRUE(Import(Write("abc")).ok());
+  EXPECT_EQ(totals_.bytes_left, 3u);
+  ASSERT_TRUE(Import(Write("")).ok());
+  EXPECT_TRUE(server_.sources.empty());
+}
+
+TEST_F(ImporterTest, FinalLineTakesItAndItsEndMayComeLater) {
+  options_.final_line = true;
+  const std::string path = Write("a\nb");
+  ASSERT_TRUE(Import(path).ok());
+  EXPECT_THAT(server_.counts, UnorderedElementsAre(Pair("a", 1), Pair("b", 1)));
+  Append(path, "\nc\n");
+  ASSERT_TRUE(Import(path).ok());
+  EXPECT_THAT(server_.counts, UnorderedElementsAre(Pair("a", 1), Pair("b", 1), Pair("c", 1)));
+}
+
+TEST_F(ImporterTest, FinalLineThatGrewIsRefusedRatherThanMiscounted) {
+  options_.final_line = true;
+  const std::string path = Write("a\nb");
+  ASSERT_TRUE(Import(path).ok());
+  Append(path, "b\nc\n");
+  EXPECT_EQ(Import(path).code(), Code::kConditionNotMet);
+  EXPECT_THAT(server_.counts, UnorderedElementsAre(Pair("a", 1), Pair("b", 1)));
+}
+
+TEST_F(ImporterTest, RefusedLinesAreReportedWithTheirNumber) {
+  ASSERT_TRUE(Import(Write("item,n\nx,2\nx,two\n\"y\nz\",1\nw,1,1\nx,\"1\"\n"), kCsv).ok());
+  EXPECT_THAT(refusals_.all, ElementsAre("3:its delta is not an integer:x,two",
+                                         "4:its counter name is not 1 to 1024 bytes of UTF-8 without control "
+                                         "characters:\"y\nz\",1",
+                                         "6:it has not as many columns as the header:w,1,1"));
+  EXPECT_EQ(totals_.records_taken, 2u);
+  EXPECT_EQ(totals_.records_refused, 3u);
+}
+
+TEST_F(ImporterTest, WhatTheServerRefusesIsReportedLineByLine) {
+  server_.refuse["b"] = "OVERFLOW";
+  ASSERT_TRUE(Import(Write("a\nb\nc\nb\n")).ok());
+  EXPECT_THAT(refusals_.all, ElementsAre("2:OVERFLOW:b", "4:OVERFLOW:b"));
+  EXPECT_EQ(totals_.records_taken, 2u);
+}
+
+TEST_F(ImporterTest, EventTimesAreSummedByTheMinute) {
+  ImportSpec spec = kCsv;
+  spec.time = "t";
+  ASSERT_TRUE(Import(Write("t,item,n\n60,x,1\n119,x,2\n120,x,4\n-1,x,8\n"), spec).ok());
+  EXPECT_THAT(server_.by_minute, UnorderedElementsAre(Pair(Pair("x", 60'000), 3), Pair(Pair("x", 120'000), 4),
+                                                      Pair(Pair("x", -60'000), 8)));
+}
+
+TEST_F(ImporterTest, ABatchTooLargeIsCutSmaller) {
+  server_.entries_max = 20;
+  std::string content;
+  for (int i = 0; i < 1000; ++i) content += fmt::format("{}\n", i);
+  ASSERT_TRUE(Import(Write(content)).ok());
+  EXPECT_EQ(server_.counts.size(), 1000u);
+  for (const auto& [name, count] : server_.counts) EXPECT_EQ(count, 1) << name;
+}
+
+TEST_F(ImporterTest, GivesUpWhenNobodyAnswersForLongerThanThePatience) {
+  std::deque<Fault> faults(10'000, Fault::kDown);
+  const int64_t began = clock_.now;
+  EXPECT_EQ(Import(Write("a\n"), kLines, faults).code(), Code::kUnavailable);
+  EXPECT_LT(clock_.now, began + options_.patience_us + 2'000'000);
+}
+
+TEST_F(ImporterTest, AnEndlessLineIsAnErrorAndNotAnEndlessWait) {
+  EXPECT_THAT(std::string(Import(Write(std::string(5u << 20, 'x'))).message()), HasSubstr("does not end within"));
+}
+
+TEST_F(ImporterTest, AnUnknownColumnListsTheKnownOnes) {
+  ImportSpec spec = kCsv;
+  spec.key = "{product}";
+  const Status status = Import(Write("item,n\nx,1\n"), spec);
+  EXPECT_EQ(status.code(), Code::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("item, n"));
+}
+
+// The heart of it: whatever is lost or killed, and however often it is tried again, the counts are those of the file.
+RC_GTEST_FIXTURE_PROP(ImporterTest, FaultsAndKillsAndGrowthNeverChangeACount, ()) {
+  server_ = FakeServer();
+  options_.step_bytes = *rc::gen::inRange<size_t>(1, 200);
+  options_.step_entries = *rc::gen::inRange<size_t>(1, 20);
+  const auto lines = *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 30));
+  std::string content;
+  std::map<std::string, int64_t> expected;
+  const auto append = [&](const std::string& path, size_t begin, size_t end) {
+    std::string more;
+    for (size_t i = begin; i < end; ++i) {
+      more += fmt::format("name-{}\n", lines[i]);
+      ++expected[fmt::format("name-{}", lines[i])];
+    }
+    Append(path, more);
+  };
+  const size_t half = lines.size() / 2;
+  const std::string path = Write("");
+  append(path, 0, half);
+  const auto kFault = rc::gen::weightedElement<Fault>(
+      {{4, Fault::kNone}, {2, Fault::kLostBefore}, {2, Fault::kLostAfter}, {1, Fault::kDown}, {1, Fault::kKill}});
+  bool grown = false;
+  for (int tries = 0; tries < 100; ++tries) {
+    const auto faults = *rc::gen::container<std::deque<Fault>>(kFault);
+    const Status status = Import(path, kLines, tries < 8 ? faults : std::deque<Fault>());
+    if (!grown)
+      append(path, half, lines.size());
+    else if (status.ok())
+      break;
+    grown = true;
+  }
+  std::erase_if(server_.counts, [](const auto& entry) { return entry.second == 0; });
+  RC_ASSERT(server_.counts == expected);
+  RC_ASSERT(server_.sources.size() <= 1u);
+}
+
+}  // namespace
+}  // namespace quipu::ingest

@@ -1,0 +1,98 @@
+#include "ingest/ingest_link.h"
+
+#include <charconv>
+
+#include "client/error_code.h"
+
+namespace quipu::ingest {
+namespace {
+
+using client::Reply;
+
+Status Unexpected(std::string_view command) {
+  return Status(Code::kInternal, fmt::format("the server's answer to {} has an unexpected form", command));
+}
+
+class RespIngestLink final : public IngestLink {
+ public:
+  RespIngestLink(client::RespClient* client, const rt::Clock* clock, int64_t timeout_us)
+      : client_(client), clock_(clock), timeout_us_(timeout_us) {}
+
+  Result<std::vector<KnownSource>> FindSources(Digest anchor) override {
+    QUIPU_ASSIGN_OR_RETURN(const Reply reply, client_->Call({"QUIPU.SOURCES", DigestToHex(anchor)}, Deadline()));
+    std::vector<KnownSource> out;
+    for (const Reply& entry : reply.elements) {
+      if (entry.elements.size() < 3) return Unexpected("QUIPU.SOURCES");
+      KnownSource source;
+      QUIPU_ASSIGN_OR_RETURN(source.id, DigestFromHex(entry.elements[0].text));
+      QUIPU_ASSIGN_OR_RETURN(const int64_t offset, entry.elements[1].AsInteger());
+      QUIPU_ASSIGN_OR_RETURN(source.fingerprint, DigestFromHex(entry.elements[2].text));
+      source.offset = static_cast<uint64_t>(offset);
+      out.push_back(source);
+    }
+    return out;
+  }
+
+  Status SendStep(const Step& step, const Aggregator& sums) override {
+    size_t count = 0;
+    for (size_t i = 0; i < sums.size(); ++i) count += !sums.entry(i).refused;
+    out_.clear();
+    client::EncodeArrayHeader(8 + 3 * count, &out_);
+    client::EncodeBulk("QUIPU.INGEST", &out_);
+    client::EncodeBulk(DigestToHex(step.id), &out_);
+    client::EncodeBulk(DigestToHex(step.anchor), &out_);
+    client::EncodeBulk(DigestToHex(step.fingerprint), &out_);
+    AppendNumber(static_cast<int64_t>(step.from));
+    AppendNumber(static_cast<int64_t>(step.to));
+    client::EncodeBulk(step.label, &out_);
+    AppendNumber(static_cast<int64_t>(count));
+    for (size_t i = 0; i < sums.size(); ++i) {
+      const StepEntry entry = sums.entry(i);
+      if (entry.refused) continue;
+      client::EncodeBulk(entry.name, &out_);
+      AppendNumber(entry.delta);
+      AppendNumber(entry.minute_ms == kNoEventTime ? -1 : entry.minute_ms);
+    }
+    return client_->Send(out_, Deadline());
+  }
+
+  Result<StepAnswer> ReceiveAnswer() override {
+    QUIPU_ASSIGN_OR_RETURN(const Reply reply, client_->Receive(Deadline()));
+    if (reply.is_error()) return client::StatusOfErrorReply(reply.text);
+    if (reply.elements.size() < 4) return Unexpected("QUIPU.INGEST");
+    StepAnswer answer;
+    answer.applied = reply.elements[0].text == "APPLIED";
+    if (!answer.applied && reply.elements[0].text != "ELSEWHERE") return Unexpected("QUIPU.INGEST");
+    QUIPU_ASSIGN_OR_RETURN(const int64_t offset, reply.elements[1].AsInteger());
+    answer.offset = static_cast<uint64_t>(offset);
+    for (const Reply& entry : reply.elements[3].elements) {
+      if (entry.elements.size() < 2) return Unexpected("QUIPU.INGEST");
+      QUIPU_ASSIGN_OR_RETURN(const int64_t index, entry.elements[0].AsInteger());
+      answer.refused.push_back({static_cast<size_t>(index), entry.elements[1].text});
+    }
+    return answer;
+  }
+
+  void Reset() override { client_->Close(); }
+
+ private:
+  int64_t Deadline() const { return clock_->MonoMicros() + timeout_us_; }
+  void AppendNumber(int64_t number) {
+    char text[24];
+    const char* const end = std::to_chars(text, text + sizeof text, number).ptr;
+    client::EncodeBulk({text, static_cast<size_t>(end - text)}, &out_);
+  }
+
+  client::RespClient* client_;
+  const rt::Clock* clock_;
+  int64_t timeout_us_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::unique_ptr<IngestLink> MakeIngestLink(client::RespClient* client, const rt::Clock* clock, int64_t timeout_us) {
+  return std::make_unique<RespIngestLink>(client, clock, timeout_us);
+}
+
+}  // namespace quipu::ingest
