@@ -1,5 +1,6 @@
 # quipu_module(NAME DEPENDS ... LIBRARIES ... TEST_DEPENDS ...): the folder's *.cc become library quipu_NAME; each
-# x_test.cc and x_prop_test.cc one test each, named NAME_x_test; x_bench.cc a benchmark; x_fuzz.cc a fuzz target.
+# x_test.cc and x_prop_test.cc one test each, named NAME_x_test; x_bench.cc a benchmark; x_fuzz.cc a fuzz target
+# (libFuzzer in preset fuzz; elsewhere a test that replays test/corpus/NAME_x_fuzz).
 # Folders link only to the folders below them (tools/lint reads the includes and says so too).
 #
 # Targets: tests_NAME builds one module's tests, `tests` all of them, `fuzzers` the fuzz targets.
@@ -94,6 +95,19 @@ function(quipu_module name)
       target_precompile_headers(${name}_${stem} REUSE_FROM quipu_pch_code)
       add_test(NAME ${name}_${stem} COMMAND ${name}_${stem} --benchmark_min_time=0.001)
       set_tests_properties(${name}_${stem} PROPERTIES LABELS "bench;module:${name}" TIMEOUT 120)
+    endforeach()
+  endif()
+  if(QUIPU_TESTS AND NOT QUIPU_FUZZ)
+    foreach(f IN LISTS fuzzers)
+      get_filename_component(stem "${f}" NAME_WE)
+      set(replay ${name}_${stem}_replay)
+      add_executable(${replay} "${f}" "${CMAKE_SOURCE_DIR}/test/support/fuzz_replay.cc")
+      target_link_libraries(${replay} PRIVATE ${self} ${M_TEST_DEPENDS} ${M_LIBRARIES} quipu::format)
+      target_precompile_headers(${replay} REUSE_FROM quipu_pch_code)
+      add_test(NAME ${replay} COMMAND ${replay} "${CMAKE_SOURCE_DIR}/test/corpus/${name}_${stem}")
+      set_tests_properties(${replay} PROPERTIES LABELS "unit;module:${name}" TIMEOUT 60)
+      add_dependencies(tests ${replay})
+      add_dependencies(tests_${name} ${replay})
     endforeach()
   endif()
   if(QUIPU_FUZZ)

@@ -17,7 +17,21 @@ HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "redis_tcl")
 WORK = os.path.join(os.environ.get("QUIPU_E2E_WORK", os.path.join(HERE, "../../../build/e2e")), "redis_tcl")
 UNIT_SECONDS = 300
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-FLAGS = {"quipu": ["--resp.allow_flush=true"]}
+PASSWORD = "foobar"  # what unit auth sends
+
+
+def judged_server(kind, folder, password):
+    """A server for one unit; unit auth runs once without and once with a password."""
+    if kind == "redis":
+        made = servers.make(kind, folder)
+        made.command += ["--requirepass", PASSWORD] if password else []
+        return made
+    flags = ["--resp.allow_flush=true"]
+    if password:
+        with open(os.path.join(folder, "password"), "w", encoding="utf-8") as f:
+            f.write(PASSWORD + "\n")
+        flags.append(f"--auth.password_file={folder}/password")
+    return servers.make(kind, folder, flags=flags)
 
 
 def expected():
@@ -45,7 +59,7 @@ def suite():
 
 def run_unit(suite, unit, port, skipped, folder):
     command = ["./runtest", "--host", "127.0.0.1", "--port", str(port), "--singledb", "--ignore-encoding",
-               "--ignore-digest", "--tags", "-needs:debug", "--single", f"unit/{unit}"]
+               "--ignore-digest", "--tags", "-needs:debug", "--single", f"unit/{unit.split('+')[0]}"]
     if skipped:
         path = os.path.join(folder, "skip.txt")
         with open(path, "w", encoding="utf-8") as f:
@@ -66,9 +80,9 @@ def test_unit(suite, kind, unit, tmp_path):
     reason = servers.available(kind)
     if reason:
         pytest.skip(reason)
-    judged = servers.make(kind, str(tmp_path), flags=FLAGS.get(kind, ())).start()
+    judged = judged_server(kind, str(tmp_path), password="+password" in unit).start()
     try:
-        skipped = skip_list(unit) if kind == "quipu" else []
+        skipped = skip_list(unit) if kind == "quipu" or unit.startswith("auth") else []
         output = run_unit(suite, unit, judged.port, skipped, str(tmp_path))
         assert judged.process.poll() is None, "the server ended:\n" + judged.log()
     finally:
@@ -78,7 +92,7 @@ def test_unit(suite, kind, unit, tmp_path):
     print(f"redis_tcl {kind} {unit}: {len(passed)} ok, {len(skipped)} skipped by name")
     assert not wrong and len(passed) == EXPECTED[unit][kind], "\n".join([*wrong, output[-6000:]])
     if kind == "quipu":
-        with open(f"{suite}/tests/unit/{unit}.tcl", encoding="utf-8") as source:
+        with open(f"{suite}/tests/unit/{unit.split('+')[0]}.tcl", encoding="utf-8") as source:
             text = source.read()
         assert [name for name in skipped if name not in text and "$" not in text] == [], "no such test"
 
