@@ -59,6 +59,7 @@ class SimDisk final : public rt::Disk {
   FaultPlan& plan() { return plan_; }
   void Script(ScriptedFault fault) { scripts_.push_back(std::move(fault)); }
   size_t scripts_left() const { return scripts_.size(); }
+  void ClearScripts() { scripts_.clear(); }
   const DiskCounts& counts() const { return counts_; }
   // Calls so far, in the numbering of CrashAt.
   uint64_t calls() const { return calls_; }
