@@ -112,7 +112,8 @@ class RocksWritableFile final : public rocksdb::FSWritableFile {
       : disk_(disk),
         path_(std::move(path)),
         file_(std::move(file)),
-        is_manifest_(BaseName(path_).starts_with(kManifestPrefix)) {}
+        is_manifest_(BaseName(path_).starts_with(kManifestPrefix)),
+        is_new_run_(path_.ends_with(kNewRunSuffix)) {}
 
   using FSWritableFile::Append;
   IOStatus Append(const Slice& data, const IOOptions&, IODebugContext*) override {
@@ -120,6 +121,7 @@ class RocksWritableFile final : public rocksdb::FSWritableFile {
     if (failed_.ok()) failed_ = file_->WriteAt(size_, {data.data(), data.size()});
     if (!failed_.ok()) return ToRocks(failed_);
     QUIPU_ASSERT(!is_manifest_ || !synced_, "{} is appended to after its sync, which its seal does not cover", path_);
+    if (is_new_run_) pieces_.push_back({size_, data.size(), Crc32c(0, data.data(), data.size())});
     size_ += data.size();
     if (is_manifest_) crc_ = Crc32c(crc_, data.data(), data.size());
     return IOStatus::OK();
@@ -140,6 +142,10 @@ class RocksWritableFile final : public rocksdb::FSWritableFile {
   IOStatus Flush(const IOOptions&, IODebugContext*) override { return ToRocks(failed_); }
   IOStatus Close(const IOOptions&, IODebugContext*) override {
     file_.reset();
+    if (is_new_run_ && failed_.ok()) {
+      std::lock_guard lock(disk_->mutex_);
+      disk_->new_runs_[path_] = std::make_shared<RocksDisk::NewRun>(RocksDisk::NewRun{.pieces = std::move(pieces_)});
+    }
     return ToRocks(failed_);
   }
   uint64_t GetFileSize(const IOOptions&, IODebugContext*) override { return size_; }
@@ -148,11 +154,52 @@ class RocksWritableFile final : public rocksdb::FSWritableFile {
   RocksDisk* const disk_;
   const std::string path_;
   std::unique_ptr<rt::File> file_;
-  const bool is_manifest_;
+  const bool is_manifest_, is_new_run_;
+  std::vector<RocksDisk::Piece> pieces_;
   uint64_t size_ = 0;
   uint32_t crc_ = 0;
   bool synced_ = false;
   Status failed_;  // the first failure: a file that lost a write is never good again
+};
+
+// A run between its last write and its link. One thread reads it, the one that adds it.
+class RocksNewRunFile final : public rocksdb::FSRandomAccessFile {
+ public:
+  RocksNewRunFile(std::string path, std::unique_ptr<rt::File> file, std::shared_ptr<RocksDisk::NewRun> run)
+      : path_(std::move(path)), file_(std::move(file)), run_(std::move(run)) {}
+
+  IOStatus Read(uint64_t offset, size_t n, const IOOptions&, Slice* result, char* scratch,
+                IODebugContext*) const override {
+    auto got = ReadPieces(offset, {scratch, n});
+    if (!got && run_->failed.ok()) run_->failed = got.status();
+    *result = Slice(scratch, got ? *got : 0);
+    return ToRocks(got.status());
+  }
+
+ private:
+  Result<size_t> ReadPieces(uint64_t offset, std::span<char> out) const {
+    size_t done = 0;
+    for (const RocksDisk::Piece& piece : run_->pieces) {
+      if (piece.offset + piece.size <= offset + done) continue;
+      if (done == out.size()) break;
+      piece_.resize(piece.size);
+      QUIPU_ASSIGN_OR_RETURN(const size_t got, file_->ReadAt(piece.offset, piece_));
+      if (got != piece.size || Crc32c(0, piece_.data(), got) != piece.crc) {
+        return Status(Code::kDataLoss,
+                      fmt::format("{}: the {} bytes at {} are not what was written", path_, piece.size, piece.offset));
+      }
+      const size_t from = static_cast<size_t>(offset + done - piece.offset);
+      const size_t take = std::min(piece.size - from, out.size() - done);
+      std::memcpy(out.data() + done, piece_.data() + from, take);
+      done += take;
+    }
+    return done;
+  }
+
+  const std::string path_;
+  const std::unique_ptr<rt::File> file_;
+  const std::shared_ptr<RocksDisk::NewRun> run_;
+  mutable std::string piece_;
 };
 
 class RocksDirectory final : public rocksdb::FSDirectory {
@@ -220,6 +267,12 @@ Status RocksDisk::Fence(Status status) {
   return status;
 }
 
+Status RocksDisk::ForgetRun(const std::string& path) {
+  std::lock_guard lock(mutex_);
+  const auto run = new_runs_.extract(path);
+  return run.empty() ? OkStatus() : run.mapped()->failed;
+}
+
 Status RocksDisk::SyncDir(const std::string& dir) {
   QUIPU_RETURN_IF_ERROR(fence());
   Status status = disk_->SyncDir(dir);
@@ -253,6 +306,8 @@ Result<std::string> RocksDisk::ReadCurrent(const std::string& path) {
     return Status(Code::kDataLoss, fmt::format("{}: {} bytes with CRC32C {:08x}, but {} says {} bytes with {:08x}",
                                                manifest_path, manifest->size(), crc, path, seal->size, seal->crc));
   }
+  std::lock_guard lock(mutex_);
+  current_manifest_ = seal->manifest;
   return seal->manifest + "\n";
 }
 
@@ -287,7 +342,16 @@ IOStatus RocksDisk::NewSequentialFile(const std::string& path, const FileOptions
 IOStatus RocksDisk::NewRandomAccessFile(const std::string& path, const FileOptions&,
                                         std::unique_ptr<rocksdb::FSRandomAccessFile>* out, IODebugContext*) {
   auto file = disk_->Open(path, rt::OpenMode::kRead);
-  if (file) *out = std::make_unique<RocksRandomAccessFile>(std::move(*file));
+  if (file) {
+    std::lock_guard lock(mutex_);
+    const auto run = new_runs_.find(path);
+    if (run == new_runs_.end()) {
+      *out = std::make_unique<RocksRandomAccessFile>(std::move(*file));
+    } else {
+      *out = std::make_unique<RocksNewRunFile>(path, std::move(*file), run->second);
+    }
+    return IOStatus::OK();
+  }
   // Only runs are opened so, and the state names them. (For "not found" RocksDB would look for its older suffix.)
   if (file.code() == Code::kNotFound) return ToRocks(Status(Code::kDataLoss, std::string(file.status().message())));
   return ToRocks(file.status());
@@ -326,6 +390,11 @@ IOStatus RocksDisk::GetChildren(const std::string& dir, const IOOptions&, std::v
 IOStatus RocksDisk::DeleteFile(const std::string& path, const IOOptions&, IODebugContext*) {
   // The state that is on the medium may be the one that needs this file.
   if (Status status = fence(); !status.ok()) return ToRocks(status);
+  {
+    std::lock_guard lock(mutex_);
+    if (BaseName(path) == current_manifest_) return IOStatus::NotSupported("CURRENT names it", path);
+  }
+  ForgetRun(path).Ignore("it goes anyway");
   return ToRocks(disk_->Remove(path));
 }
 
@@ -362,12 +431,18 @@ IOStatus RocksDisk::RenameFile(const std::string& from, const std::string& to, c
     status = disk_->Rename(from, to);
     if (!status.ok() && status.code() != Code::kStorageFull) status = Fence(std::move(status));
   }
+  if (status.ok() && BaseName(to) == kCurrentName) {
+    std::lock_guard lock(mutex_);
+    current_manifest_ = last_manifest_.manifest;
+  }
   return ToRocks(status);
 }
 
 IOStatus RocksDisk::LinkFile(const std::string& from, const std::string& to, const IOOptions&, IODebugContext*) {
-  if (Status status = fence(); !status.ok()) return ToRocks(status);
-  return ToRocks(disk_->Rename(from, to));
+  Status status = fence();
+  if (status.ok()) status = ForgetRun(from);
+  if (status.ok()) status = disk_->Rename(from, to);
+  return ToRocks(status);
 }
 
 IOStatus RocksDisk::LockFile(const std::string& path, const IOOptions&, rocksdb::FileLock** lock, IODebugContext*) {

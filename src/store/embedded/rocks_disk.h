@@ -10,6 +10,12 @@
 //   Fenced         After a failed sync or directory sync nothing is written or removed any more: what such a file
 //   holds,
 //                  or which names survive, is no longer known. Reads go on.
+//   Read as written  While a run is added RocksDB 7.8 reads its first and last key and takes a failed read for "no
+//   keys": the
+//                  rows would be there and never be found. So reads of a file that is not yet linked are compared with
+//                  what was written, and once one failed the link is refused.
+//   Kept           The MANIFEST that CURRENT names is not deleted. RocksDB 7.8 would, after it failed to name a newer
+//   one.
 //
 // A hard link of an ingested file is a rename: the temporary name is gone afterwards.
 //
@@ -28,6 +34,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "rt/disk.h"
@@ -47,6 +54,9 @@ std::optional<CurrentSeal> UnsealCurrent(std::string_view text);
 // A RocksDB status as ours, `what` in front. Corruption and missing files are kDataLoss; what the disk reported is what
 // it reported; anything else is kUnavailable.
 Status FromRocks(const rocksdb::Status& status, std::string_view what);
+
+// Files with this suffix are runs in the making.
+inline constexpr std::string_view kNewRunSuffix = ".tmp";
 
 class RocksDisk final : public rocksdb::FileSystem {
  public:
@@ -107,11 +117,26 @@ class RocksDisk final : public rocksdb::FileSystem {
 
  private:
   friend class RocksWritableFile;
+  friend class RocksNewRunFile;
   friend class RocksDirectory;
+
+  // What one Append wrote.
+  struct Piece {
+    uint64_t offset = 0;
+    size_t size = 0;
+    uint32_t crc = 0;
+  };
+  // A finished file that is not yet part of the state.
+  struct NewRun {
+    std::vector<Piece> pieces;
+    Status failed;  // the first read that failed
+  };
 
   // Fences on `status` and gives it back.
   Status Fence(Status status);
   Status SyncDir(const std::string& dir);
+  // What became of the reads of a run that is linked or removed now.
+  Status ForgetRun(const std::string& path);
   // Replaces the content of the temporary file that is about to become CURRENT by its sealed form.
   Status Seal(const std::string& path);
   Result<std::string> ReadCurrent(const std::string& path);
@@ -121,7 +146,14 @@ class RocksDisk final : public rocksdb::FileSystem {
   mutable std::mutex mutex_;
   Status fence_;  // mutex_
   std::atomic<bool> fenced_ = false;
-  CurrentSeal last_manifest_;  // mutex_; of the MANIFEST synced last
+  CurrentSeal last_manifest_;                                // mutex_; of the MANIFEST synced last
+  std::map<std::string, std::shared_ptr<NewRun>> new_runs_;  // mutex_; by path
+  std::string current_manifest_;  // mutex_; the one that CURRENT names, as far as it is known
 };
+
+// An environment with these files, without a clock (it stands still), without background threads, and with one fixed
+// database identity: what RocksDB writes then depends on what it is given alone, up to the session number that it draws
+// once per process and stores in each file. It aborts if RocksDB asks for background work, which its options exclude.
+std::unique_ptr<rocksdb::Env> NewRocksEnv(std::shared_ptr<RocksDisk> files);
 
 }  // namespace quipu::store

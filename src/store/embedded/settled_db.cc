@@ -16,7 +16,7 @@ constexpr std::pair<FamilyKind, std::string_view> kKindNames[] = {
     {FamilyKind::kMeta, "meta"}, {FamilyKind::kCounters, "counters"}, {FamilyKind::kNames, "names"},
     {FamilyKind::kSums, "sums"}, {FamilyKind::kEvents, "events"},     {FamilyKind::kTokens, "tokens"},
 };
-constexpr std::string_view kTempPrefix = "run-", kTempSuffix = ".tmp";
+constexpr std::string_view kTempPrefix = "run-";
 constexpr int kNever = 1 << 30;
 
 class SumOperator final : public rocksdb::AssociativeMergeOperator {
@@ -135,7 +135,7 @@ SettledDb::SettledDb(rt::Disk* disk, std::string dir, const SettledOptions& opti
       dir_(std::move(dir)),
       options_(options),
       files_(std::make_shared<RocksDisk>(disk)),
-      env_(rocksdb::NewCompositeEnv(files_)),
+      env_(NewRocksEnv(files_)),
       db_options_(MakeDbOptions(env_.get())),
       cache_(rocksdb::NewLRUCache(options.block_cache_bytes)),
       filter_(rocksdb::NewBloomFilterPolicy(10)) {}
@@ -191,7 +191,9 @@ rocksdb::Options SettledDb::FileOptions(FamilyKind kind) const {
   return rocksdb::Options(db_options_, FamilyOptions(kind));
 }
 
-std::string SettledDb::NewFilePath() { return fmt::format("{}/{}{}{}", dir_, kTempPrefix, next_file_++, kTempSuffix); }
+std::string SettledDb::NewFilePath() {
+  return fmt::format("{}/{}{}{}", dir_, kTempPrefix, next_file_++, kNewRunSuffix);
+}
 
 Result<bool> SettledDb::ClearLeftovers() {
   const bool existed = disk_->Exists(dir_);
@@ -201,7 +203,7 @@ Result<bool> SettledDb::ClearLeftovers() {
   bool has_current = false;
   std::string run;
   for (const std::string& name : names) {
-    if (name.starts_with(kTempPrefix) && name.ends_with(kTempSuffix)) {
+    if (name.starts_with(kTempPrefix) && name.ends_with(kNewRunSuffix)) {
       QUIPU_RETURN_IF_ERROR(disk_->Remove(fmt::format("{}/{}", dir_, name)));
     }
     if (name == "CURRENT") has_current = true;

@@ -98,9 +98,10 @@ inline ModelEvent OwnEvent(const SettledEvent& event) {
 }
 
 inline bool SameRow(const SettledEvent& a, const SettledEvent& b) {
-  return a.position == b.position && a.kind == b.kind && a.outcome == b.outcome && a.exists == b.exists &&
-         a.events == b.events && a.delta == b.delta && a.applied == b.applied && a.value == b.value &&
-         a.expiry_ms == b.expiry_ms && a.event_us == b.event_us && a.commit_us == b.commit_us && a.content == b.content;
+  return a.position == b.position && a.kind == b.kind && a.outcome == b.outcome && a.existed == b.existed &&
+         a.exists == b.exists && a.last_write_us == b.last_write_us && a.events == b.events && a.delta == b.delta &&
+         a.applied == b.applied && a.value == b.value && a.expiry_ms == b.expiry_ms && a.event_us == b.event_us &&
+         a.commit_us == b.commit_us && a.content == b.content;
 }
 
 inline uint64_t ModelRandom::Next() {
@@ -143,6 +144,8 @@ inline ModelRun SettledModel::MakeRun(size_t events) {
     event.row.applied = random_.OneIn(4) ? 0 : event.row.delta;
     event.row.value = static_cast<int64_t>(random_.Next()) >> random_.Below(64);
     event.row.event_us = now_ - static_cast<int64_t>(random_.Below(1000));
+    event.row.existed = random_.OneIn(2);
+    event.row.last_write_us = random_.OneIn(4) ? now_ : event.row.event_us;
     if (random_.OneIn(7)) event.row.expiry_ms = static_cast<int64_t>(random_.Below(1u << 30)) + 1;
     if (random_.OneIn(3)) {
       event.row.events = static_cast<uint32_t>(random_.Below(1000)) + 1;

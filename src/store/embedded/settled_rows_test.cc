@@ -21,13 +21,15 @@ std::string Hex(std::string_view bytes) {
   return hex;
 }
 
-// test/golden, found from this file.
+// test/golden, found from the working directory upwards: builds live inside the tree.
 std::string ReadGolden(std::string_view name) {
-  const std::string here = __FILE__;
-  const std::string root = here.substr(0, here.rfind("src/store/embedded/"));
-  const auto file = rt::MakeRealDisk()->Open(fmt::format("{}test/golden/{}", root, name), rt::OpenMode::kRead).value();
-  std::string text(file->Size().value(), '\0');
-  EXPECT_EQ(file->ReadAt(0, text).value(), text.size());
+  const auto disk = rt::MakeRealDisk();
+  std::string path = fmt::format("test/golden/{}", name);
+  for (int up = 0; up < 8 && !disk->Exists(path); up++) path = "../" + path;
+  const auto file = disk->Open(path, rt::OpenMode::kRead);
+  if (!file) return file.status().ToString();
+  std::string text((*file)->Size().value(), '\0');
+  EXPECT_EQ((*file)->ReadAt(0, text).value(), text.size());
   return text;
 }
 
