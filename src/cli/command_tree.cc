@@ -24,6 +24,7 @@ struct Tree {
   VersionOptions version;
   ConfigOptions config;
   bool markdown = false;
+  bool dev = false;
   std::function<int()> run;
 };
 
@@ -136,6 +137,12 @@ void TakeConfigFlags(CLI::App* command, ConfigOptions* config, const std::functi
   });
 }
 
+void AddServeCommand(CLI::App* app, Tree* t) {
+  CLI::App* serve = AddCommand(app, "serve", "Run the server", "quipu serve --data_dir=/var/lib/quipu");
+  serve->add_flag("--dev", t->dev, "Throw-away data: the data directory is removed at the end");
+  TakeConfigFlags(serve, &t->config, [t] { t->run = [t] { return RunServe(t->config, t->dev); }; });
+}
+
 void AddConfigCommands(CLI::App* app, Tree* t) {
   CLI::App* config = AddCommand(app, "config", "Show, check or describe the configuration", "quipu config print");
   config->require_subcommand(1);
@@ -161,6 +168,7 @@ int RunCommandLine(int argc, const char* const* argv) {
   AddCommon(&app, &tree.common);
   AddCounterCommands(&app, &tree);
   AddListCommands(&app, &tree);
+  AddServeCommand(&app, &tree);
   AddImportCommand(&app, &tree);
   AddConfigCommands(&app, &tree);
   AddOtherCommands(&app, &tree);

@@ -66,6 +66,8 @@ struct ConfigOptions {
   std::string file;
   std::vector<std::string> flags;  // --journal.segment_size=64MiB and the like
 };
+// `dev`: a data directory that is removed at the end.
+int RunServe(const ConfigOptions& options, bool dev);
 int RunConfigPrint(const CommonOptions& common, const ConfigOptions& options);
 int RunConfigCheck(const ConfigOptions& options);
 int RunConfigSchema(bool markdown);

@@ -14,6 +14,8 @@ constexpr size_t kRecordBytesMax = 4u << 20;
 constexpr size_t kSkipBytes = 1u << 20;
 constexpr size_t kPipeHeldBytesMax = 256u << 20;
 constexpr size_t kStepEntriesMin = 16;
+constexpr size_t kStepBytesMin = 64u << 10;
+constexpr size_t kStepBytesFirst = 1u << 20;
 constexpr int64_t kFirstPauseUs = 20'000, kLongestPauseUs = 1'000'000;
 
 uint64_t CountLines(std::string_view bytes) {
@@ -213,7 +215,7 @@ class Importer::Run {
     step.inside_line_before = inside_line_;
     sums_.Clear();
     size_t used = 0;
-    for (size_t want = in_.options_.step_bytes; used == 0; want = kRecordBytesMax) {
+    for (size_t want = std::min(next_bytes_, in_.options_.step_bytes); used == 0; want = kRecordBytesMax) {
       QUIPU_RETURN_IF_ERROR(Fill(&step.content, want));
       QUIPU_ASSIGN_OR_RETURN(used, ParseContent(&step));
       if (used == 0 && !end_ && step.content.size() >= kRecordBytesMax) return NoLineEnd(line_ + 1);
@@ -223,6 +225,8 @@ class Importer::Run {
       }
     }
     tail_ = step.content.substr(used);
+    // Reads about as much as the next step can take, since what it cannot is moved.
+    next_bytes_ = std::max(kStepBytesMin, sums_full() ? used + used / 4 : std::min(2 * next_bytes_, kRecordBytesMax));
     step.content.resize(used);
     // What did not fit is still to be cut, even if the input has ended.
     if (!tail_.empty() && end_ && (in_.options_.final_line || tail_.find('\n') != std::string::npos)) end_ = false;
@@ -263,7 +267,7 @@ class Importer::Run {
       inside_line_ = false;
       ++line_;
     }
-    while (at < content.size() && sums_.size() < in_.options_.step_entries) {
+    while (at < content.size() && !sums_full()) {
       const std::string_view rest = content.substr(at);
       size_t size = in_.parser_->format().RecordSize(rest);
       if (size == kIncomplete && end_ && in_.options_.final_line) size = rest.size();
@@ -272,6 +276,10 @@ class Importer::Run {
       at += size;
     }
     return at;
+  }
+
+  bool sums_full() const {
+    return sums_.size() >= in_.options_.step_entries || sums_.name_bytes() >= in_.options_.step_name_bytes;
   }
 
   void ParseRecord(std::string_view record, size_t at, Sent* step) {
@@ -357,6 +365,7 @@ class Importer::Run {
     if (why.code() == Code::kTooLarge) {
       if (in_.options_.step_entries <= kStepEntriesMin) return why;
       in_.options_.step_entries /= 2;
+      in_.options_.step_name_bytes /= 2;
       in_.options_.step_bytes /= 2;
     }
     if (Now() > last_progress_us_ + in_.options_.patience_us) return why.ok() ? Standstill() : why;
@@ -417,7 +426,8 @@ class Importer::Run {
   uint64_t line_ = 0;         // lines before offset_
   bool inside_line_ = false;  // the last byte taken is no line end
   std::string tail_;          // read, not cut
-  bool end_ = false;          // nothing more to read or cut
+  size_t next_bytes_ = kStepBytesFirst;
+  bool end_ = false;  // nothing more to read or cut
   Aggregator sums_;
   std::deque<Sent> sent_;
   int64_t last_progress_us_;

@@ -57,8 +57,10 @@ class ImportObserver {
 struct ImportOptions {
   bool final_line = false;           // take a last line that has no line end
   int64_t patience_us = 10'000'000;  // without progress
-  size_t step_bytes = 4u << 20;
-  size_t step_entries = 60'000;  // below the store's limit of a batch
+  size_t step_bytes = 4u << 20;      // of content; fewer when the step is full before
+  // Together these keep a step inside one frame of the store's journal.
+  size_t step_entries = 7'000;
+  size_t step_name_bytes = 512u << 10;
 };
 
 class Importer {

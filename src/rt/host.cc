@@ -1,11 +1,8 @@
 #include "rt/host.h"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/signalfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -17,15 +14,12 @@
 #include <cstring>
 #include <filesystem>
 #include <system_error>
-#include <thread>
 
 #include "base/assert.h"
 #include "rt/posix_error.h"
 
 namespace quipu::rt {
 namespace {
-
-std::string ErrnoText(int error) { return std::generic_category().message(error); }
 
 // The number in a one-line file; 0 if there is none.
 uint64_t NumberInFile(const char* path) {
@@ -101,10 +95,30 @@ Result<std::string> ReadWholeFile(const std::string& path, size_t bytes_max) {
   return text;
 }
 
-Thread::Thread(std::function<void()> body) : thread_(std::make_unique<std::thread>(std::move(body))) {}
-Thread::~Thread() { thread_->join(); }
+ProcessFigures ReadProcessFigures() {
+  ProcessFigures out;
+  out.process_id = ::getpid();
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  out.resident_bytes_peak = static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+  out.cpu_user_us = usage.ru_utime.tv_sec * 1'000'000 + usage.ru_utime.tv_usec;
+  out.cpu_system_us = usage.ru_stime.tv_sec * 1'000'000 + usage.ru_stime.tv_usec;
+  const Result<std::string> statm = ReadWholeFile("/proc/self/statm", 4096);  // pages: all, resident, ...
+  if (statm.ok()) {
+    const size_t blank = statm->find(' ');
+    const uint64_t pages = blank == std::string::npos ? 0 : std::strtoull(statm->c_str() + blank, nullptr, 10);
+    out.resident_bytes = pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  }
+  return out;
+}
 
-unsigned CpuCount() { return std::max(1u, std::thread::hardware_concurrency()); }
+std::string ExecutablePath() {
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? std::string() : path.string();
+}
+
+void ExitAtOnce(int code) { ::_exit(code); }
 
 Result<std::string> MakeTemporaryDir(std::string_view prefix) {
   std::error_code error;
@@ -180,47 +194,5 @@ Status ByteOutput::Write(std::string_view data) {
 }
 
 ByteOutput::~ByteOutput() { ::close(fd_); }
-
-StopSignals::StopSignals() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  QUIPU_ASSERT(::pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0, "pthread_sigmask");
-  signal_fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-  wake_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  QUIPU_ASSERT(signal_fd_ >= 0 && wake_fd_ >= 0, "signalfd, eventfd: {}", ErrnoText(errno));
-}
-
-StopSignals::~StopSignals() {
-  ::close(signal_fd_);
-  ::close(wake_fd_);
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
-}
-
-StopSignals::Event StopSignals::Wait(int64_t timeout_ms) {
-  pollfd p[2] = {{.fd = signal_fd_, .events = POLLIN, .revents = 0}, {.fd = wake_fd_, .events = POLLIN, .revents = 0}};
-  int n;
-  do {
-    n = ::poll(p, 2, static_cast<int>(timeout_ms));
-  } while (n < 0 && errno == EINTR);
-  if (n <= 0) return Event::kTimeout;
-  if (p[0].revents != 0) {
-    signalfd_siginfo info{};
-    if (::read(signal_fd_, &info, sizeof info) > 0) return Event::kSignal;
-  }
-  uint64_t count = 0;
-  return ::read(wake_fd_, &count, sizeof count) > 0 ? Event::kWoken : Event::kTimeout;
-}
-
-void StopSignals::Wake() {
-  const uint64_t one = 1;
-  QUIPU_ASSERT(::write(wake_fd_, &one, sizeof one) == static_cast<ssize_t>(sizeof one), "eventfd: {}",
-               ErrnoText(errno));
-}
 
 }  // namespace quipu::rt

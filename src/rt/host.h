@@ -1,16 +1,14 @@
-// What a program that people start needs from its host: time while it waits, terminals, signals, memory, byte streams
+// What a program that people start needs from its host: time while it waits, terminals, memory, byte streams
 // from files and pipes. The server's request path uses Loop and Disk instead.
 //
 // Threads   Free functions from any thread; objects have one owner.
 // Errors    kNotFound, kUnavailable (messages name path and errno).
 #pragma once
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -31,7 +29,17 @@ std::vector<std::pair<std::string, std::string>> Environment();
 
 // Usable memory: the smaller of the machine's and the control group's limit. 0 if unknown.
 uint64_t MemoryBytes();
-unsigned CpuCount();
+// Of this process.
+struct ProcessFigures {
+  int64_t process_id = 0;
+  uint64_t resident_bytes = 0, resident_bytes_peak = 0;
+  int64_t cpu_user_us = 0, cpu_system_us = 0;
+};
+ProcessFigures ReadProcessFigures();
+// Where this program's file lies; empty if that cannot be told.
+std::string ExecutablePath();
+// Ends the process now, without destroying anything.
+[[noreturn]] void ExitAtOnce(int code);
 // A new empty directory under the system's place for temporary files.
 Result<std::string> MakeTemporaryDir(std::string_view prefix);
 // Removes a directory and all that is in it.
@@ -78,35 +86,6 @@ class ByteOutput {
   ByteOutput(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
   int fd_;
   std::string path_;
-};
-
-// A thread that runs `body` once. Joined when destroyed.
-class Thread {
- public:
-  explicit Thread(std::function<void()> body);
-  ~Thread();
-  Thread(const Thread&) = delete;
-  Thread& operator=(const Thread&) = delete;
-
- private:
-  std::unique_ptr<std::thread> thread_;
-};
-
-// Turns SIGTERM and SIGINT into a return value. Make one before any thread starts: the signals are blocked from then on
-// in this thread and those it starts, until the object goes.
-class StopSignals {
- public:
-  StopSignals();
-  ~StopSignals();
-  enum class Event : uint8_t { kSignal, kWoken, kTimeout };
-  // timeout_ms < 0 waits for ever.
-  Event Wait(int64_t timeout_ms);
-  // Makes Wait return kWoken. From any thread.
-  void Wake();
-
- private:
-  int signal_fd_;
-  int wake_fd_;
 };
 
 }  // namespace quipu::rt

@@ -1,7 +1,7 @@
 // The process's signals as calls on a loop, so that a stop or a reload is ordinary work between turns.
 //
 // The handler notes the signal and wakes the loop, on whichever thread the kernel picks; one thread at least must not
-// block the signal (host.h's StopSignals blocks SIGTERM and SIGINT: use one or the other). Signals of one kind that
+// block the signal. Signals of one kind that
 // arrive before the loop looks are one call.
 //
 // Threads   Made and destroyed on the loop's thread or before it runs; one at a time per process.

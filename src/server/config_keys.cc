@@ -19,14 +19,13 @@ constexpr std::array kKeys = {
     ConfigKey{"listen.resp", KeyType::kAddress, "127.0.0.1:7379", "",
               "Where the Redis protocol is served. An address off loopback is refused unless a password is set or "
               "`auth.allow_anonymous` is true: whoever reaches the port can change every number."},
-    ConfigKey{"engine.shards", KeyType::kInteger, "0", "0..256",
-              "Threads that own counters; 0 means one per CPU. More than CPUs only adds switching; fewer leaves CPUs "
-              "to others. May change at any restart."},
+    ConfigKey{"engine.shards", KeyType::kInteger, "0", "0..1",
+              "Threads that own counters; 0 lets the engine choose. This version runs one."},
     ConfigKey{"engine.memory", KeyType::kMemory, "50%", "",
               "Budget for counters and tokens in memory, as a share of the usable memory or in bytes. Larger keeps "
               "more counters and tokens hot; smaller leaves room for the page cache, which serves the rest. At the "
               "limit, state is settled to disk first and then dropped."},
-    ConfigKey{"journal.segment_size", KeyType::kBytes, "64MiB", "1MiB..4GiB",
+    ConfigKey{"journal.segment_size", KeyType::kBytes, "64MiB", "1MiB..1GiB",
               "Size of one journal file. Larger means fewer files and switches; smaller gives space back sooner and "
               "shortens the preparation of the next one. Leave it alone unless the disk is tiny."},
     ConfigKey{"journal.commit_delay", KeyType::kDuration, "0us", "0us..10ms",

@@ -33,14 +33,14 @@ TEST(Config, DefaultsHoldOfThemselves) {
 TEST(Config, FlagsBeatTheEnvironmentWhichBeatsTheFile) {
   ConfigInputs in{.file_name = "q.toml",
                   .file_text = "data_dir = \"a\"\n[engine]\nshards = 1\n[log]\nlevel = \"debug\"\n",
-                  .environment = {{"QUIPU_DATA_DIR", "b"}, {"QUIPU_ENGINE__SHARDS", "2"}, {"HOME", "x"}},
+                  .environment = {{"QUIPU_DATA_DIR", "b"}, {"QUIPU_ENGINE__SHARDS", "0"}, {"HOME", "x"}},
                   .flags = {"--data_dir", "c"}};
   const LoadedConfig loaded = LoadConfig(in);
   EXPECT_THAT(loaded.problems, IsEmpty());
   EXPECT_EQ(loaded.settings.at("data_dir").source, "flag --data_dir");
   EXPECT_EQ(loaded.config.data_dir, "c");
   EXPECT_EQ(loaded.settings.at("engine.shards").source, "environment QUIPU_ENGINE__SHARDS");
-  EXPECT_EQ(loaded.config.shards, 2u);
+  EXPECT_EQ(loaded.config.shards, 0u);
   EXPECT_EQ(loaded.settings.at("log.level").source, "q.toml:5");
   EXPECT_EQ(loaded.config.log_level, LogLevel::kDebug);
 }

@@ -160,10 +160,10 @@ class Config(unittest.TestCase):
             return r, file.name
 
     def test_print_shows_each_value_with_its_source(self):
-        r, name = self.config("print", "--engine.shards", "3", text="[log]\nlevel = \"warn\"\n",
+        r, name = self.config("print", "--engine.shards", "1", text="[log]\nlevel = \"warn\"\n",
                               env={"QUIPU_DATA_DIR": "elsewhere"})
         self.assertEqual(r.returncode, 0, r.stderr)
-        for line in ['shards = 3  # flag --engine.shards', f'level = "warn"  # {name}:2',
+        for line in ['shards = 1  # flag --engine.shards', f'level = "warn"  # {name}:2',
                      'data_dir = "elsewhere"  # environment QUIPU_DATA_DIR', 'format = "auto"  # default']:
             self.assertIn(line + "\n", r.stdout)
         as_json, _ = self.config("print", "--json")
@@ -180,7 +180,7 @@ class Config(unittest.TestCase):
 
     def test_schema_is_json_and_the_reference_is_current(self):
         schema = json.loads(quipu("config", "schema").stdout)
-        self.assertEqual(schema["properties"]["engine"]["properties"]["shards"]["maximum"], 256)
+        self.assertEqual(schema["properties"]["engine"]["properties"]["shards"]["maximum"], 1)
         self.assertIn("durability", schema["properties"]["namespaces"]["additionalProperties"]["properties"])
         page = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/operating/configuration.md")
         with open(page, encoding="utf-8") as file:

@@ -1,0 +1,32 @@
+#include "server/wire_store.h"
+
+#include "store/embedded/engine.h"
+
+namespace quipu::server {
+namespace {
+
+class EmbeddedStore final : public WiredStore {
+ public:
+  explicit EmbeddedStore(std::unique_ptr<store::Engine> engine) : engine_(std::move(engine)) {}
+  store::EventStore* store() override { return engine_->store(); }
+
+ private:
+  std::unique_ptr<store::Engine> engine_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<WiredStore>> OpenStore(const Config& config, rt::Disk* disk, rt::Random* random,
+                                              rt::Loop* loop) {
+  store::EngineOptions options;
+  options.data_dir = config.data_dir;
+  options.shard.journal.segment_bytes = config.segment_bytes;
+  options.shard.journal.commit_delay_us = config.commit_delay_us;
+  options.shard.counters_bytes_max = config.memory_bytes / 2;
+  options.shard.tokens_bytes_max = config.memory_bytes / 2;
+  for (const NamespaceSeed& seed : config.namespaces) options.namespaces.emplace_back(seed.name, seed.settings);
+  QUIPU_ASSIGN_OR_RETURN(std::unique_ptr<store::Engine> engine, store::Engine::Open(disk, random, loop, options));
+  return std::unique_ptr<WiredStore>(new EmbeddedStore(std::move(engine)));
+}
+
+}  // namespace quipu::server

@@ -1,0 +1,27 @@
+// Chooses and opens the store: the only place that names an engine.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "rt/disk.h"
+#include "rt/loop.h"
+#include "rt/random.h"
+#include "server/config.h"
+#include "store/event_store.h"
+
+namespace quipu::server {
+
+class WiredStore {
+ public:
+  virtual store::EventStore* store() = 0;
+  // Close the store first.
+  virtual ~WiredStore() = default;
+};
+
+// Recovers what is in config.data_dir; blocks until then. The loop must not run yet.
+// kAlreadyExists (another process has the directory), kDataLoss, kInvalidArgument (another format), kStorageFull,
+// kUnavailable.
+Result<std::unique_ptr<WiredStore>> OpenStore(const Config& config, rt::Disk* disk, rt::Random* random, rt::Loop* loop);
+
+}  // namespace quipu::server
