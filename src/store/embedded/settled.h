@@ -90,7 +90,7 @@ class SettleRun {
   // Within one slice ordered by print.
   virtual Status AddToken(const TokenPrint& print, Micros commit_us, Position position) = 0;
   // Ordered by (counter, interval, start). Adds to what earlier runs hold.
-  virtual Status AddSum(const CounterRef& counter, Interval interval, int64_t start_us, int64_t sum,
+  virtual Status AddSum(const CounterRef& counter, Interval interval, int64_t start_us, __int128 sum,
                         uint64_t events) = 0;
   // Small named values that change with this run (settled positions, namespaces, sources, counts), in any order; the
   // last one of a key counts; empty value = delete.

@@ -40,16 +40,9 @@ struct SumKey {
   auto operator<=>(const SumKey&) const = default;
 };
 struct SumValue {
-  int64_t sum = 0;
+  __int128 sum = 0;
   uint64_t events = 0;
 };
-
-constexpr int64_t kMinuteUs = 60'000'000;
-
-int64_t FloorTo(int64_t us, int64_t width) {
-  int64_t r = us % width;
-  return us - (r < 0 ? r + width : r);
-}
 
 class SettleJob {
  public:
@@ -189,24 +182,7 @@ class SettleJob {
         Position position = header.first + items_[i].ordinal;
         TokenText(r.token_form, r.token, &token);
         Micros own_us = token.empty() ? kNoTime : TokenOwnTime(token);
-        TokenResult result = ResultOf(r, position, own_us, header.commit_us);
-        SettledEvent event;
-        event.position = position;
-        event.kind = r.kind;
-        event.outcome = r.outcome;
-        event.existed = r.existed;
-        event.exists = r.exists;
-        event.events = r.events;
-        event.delta = result.delta;
-        event.applied = r.applied;
-        event.value = r.value;
-        event.expiry_ms = r.expiry_ms;
-        event.event_us = r.event_us;
-        event.last_write_us = r.last_write_us;
-        event.commit_us = header.commit_us;
-        event.content = r.content;
-        event.token = token;
-        QUIPU_RETURN_IF_ERROR(run_->AddEvent(counter, event));
+        QUIPU_RETURN_IF_ERROR(run_->AddEvent(counter, EventOf(r, position, token, header.commit_us)));
         if (!token.empty()) {
           tokens_.push_back({.print = MakeTokenPrint(in_.token_seed, counter.hash, counter.ns, counter.name, token),
                              .commit_us = header.commit_us,
@@ -215,13 +191,9 @@ class SettleJob {
         }
         if (r.outcome == Outcome::kRefused) continue;
         if (r.kind == OpKind::kAdd) {
-          for (auto [interval, width] :
-               {std::pair(Interval::kMinute, kMinuteUs), std::pair(Interval::kHour, 60 * kMinuteUs),
-                std::pair(Interval::kDay, 24 * 60 * kMinuteUs)}) {
-            SumValue& sum = sums[{interval, FloorTo(r.event_us, width)}];
-            if (__builtin_add_overflow(sum.sum, r.applied, &sum.sum)) {
-              return Status(Code::kInternal, fmt::format("an interval sum of {} leaves 64 bits", counter.name));
-            }
+          for (Interval interval : {Interval::kMinute, Interval::kHour, Interval::kDay}) {
+            SumValue& sum = sums[{interval, IntervalStart(interval, r.event_us)}];
+            sum.sum += r.applied;
             sum.events += r.events;
           }
         }
@@ -357,6 +329,32 @@ TokenResult ResultOf(const CounterRecord& r, Position position, Micros own_us, M
     t.content = ContentDigest(op);
   }
   return t;
+}
+
+SettledEvent EventOf(const CounterRecord& r, Position position, std::string_view token, Micros commit_us) {
+  return {.position = position,
+          .kind = r.kind,
+          .outcome = r.outcome,
+          .existed = r.existed,
+          .exists = r.exists,
+          .events = r.events,
+          .delta = r.kind == OpKind::kAdd || r.kind == OpKind::kSet ? r.delta : 0,
+          .applied = r.applied,
+          .value = r.value,
+          .expiry_ms = r.expiry_ms,
+          .event_us = r.event_us,
+          .last_write_us = r.last_write_us,
+          .commit_us = commit_us,
+          .content = r.content,
+          .token = token};
+}
+
+int64_t IntervalStart(Interval interval, Micros event_us) {
+  constexpr int64_t kMinuteUs = 60'000'000, kHourUs = 60 * kMinuteUs, kDayUs = 24 * kHourUs;
+  int64_t width = interval == Interval::kMinute ? kMinuteUs : interval == Interval::kHour ? kHourUs : kDayUs;
+  int64_t us = std::max(event_us, std::numeric_limits<int64_t>::min() + kDayUs);
+  int64_t within = us % width;
+  return us - (within < 0 ? within + width : within);
 }
 
 TokenPrint MakeTokenPrint(uint64_t seed, uint64_t counter_hash, NamespaceId ns, std::string_view name,

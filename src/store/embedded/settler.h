@@ -63,6 +63,13 @@ bool DecodeExpiryKey(std::string_view key, int64_t* expiry_ms, NamespaceId* ns, 
 // The result that a replay of the record's token repeats. own_us: the token's own time or kNoTime.
 TokenResult ResultOf(const CounterRecord& r, Position position, Micros own_us, Micros commit_us);
 
+// The event row of a record. Its token points to `token`, the text form.
+SettledEvent EventOf(const CounterRecord& r, Position position, std::string_view token, Micros commit_us);
+
+// Start of the interval that an add of this event time belongs to; the times of the first day that 64 bits hold belong
+// to the second.
+int64_t IntervalStart(Interval interval, Micros event_us);
+
 // 128 bits for (namespace, counter, token text), with the data directory's secret.
 TokenPrint MakeTokenPrint(uint64_t seed, uint64_t counter_hash, NamespaceId ns, std::string_view name,
                           std::string_view token);
