@@ -41,7 +41,8 @@ class SettledRun final : public SettleRun {
     SetTokenValue(position, &value_);
     return Put(SliceFamily(FamilyKind::kTokens, commit_us, db_->options().slice_us));
   }
-  Status AddSum(const CounterRef& counter, Interval interval, int64_t start_us, __int128 sum, uint64_t events) override {
+  Status AddSum(const CounterRef& counter, Interval interval, int64_t start_us, __int128 sum,
+                uint64_t events) override {
     SetSumKey(counter, interval, start_us, &key_);
     SetSumValue({.sum = sum, .events = events}, &value_);
     return Write({.kind = FamilyKind::kSums}, [this](rocksdb::SstFileWriter* w) { return w->Merge(key_, value_); });
