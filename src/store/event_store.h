@@ -6,7 +6,8 @@
 // (the common case) the results are filled in when it returns: batch->decided. Otherwise they are filled in when
 // on_done runs. Either way on_done says that the results may be shown: what they reveal will survive a crash as far as
 // each namespace promises. A result must not leave the process before on_done (docs/adr/0003). Batches of one submitter
-// are decided in the order of their submission and done in that order too.
+// are decided in the order of their submission; they may be done in another: a read of something old need not wait for
+// the write before it.
 //
 // Threads   All calls on the loop's thread that owns the store's home shard; on_done too, never inside the call.
 // Memory    Ops, and what they point to, must stay put until the batch is decided (Submit returned with `decided`, or

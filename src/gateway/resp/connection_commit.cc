@@ -155,11 +155,14 @@ void Connection::CommitDone(Commit* commit) {
   }
   NoteSlow(*commit);
   if (!was_undecided) {
-    QUIPU_ASSERT(commit == first_commit_, "batches of one connection are done in the order of their submission");
     if (!commit->batch.status.ok()) ReplaceByError(commit);
-    first_commit_ = commit->next;
+    commit->done = true;
+    while (first_commit_ != nullptr && first_commit_->done) {
+      Commit* first = first_commit_;
+      first_commit_ = first->next;
+      server_->GiveCommit(first);
+    }
     if (first_commit_ == nullptr) last_commit_ = nullptr;
-    server_->GiveCommit(commit);
     return MarkDirty();
   }
   undecided_ = nullptr;

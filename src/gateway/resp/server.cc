@@ -180,6 +180,7 @@ Commit* RespServer::TakeCommit() {
   Commit* commit = free_commits_.back();
   free_commits_.pop_back();
   commit->next = nullptr;
+  commit->done = false;
   return commit;
 }
 

@@ -63,6 +63,7 @@ struct Commit {
   Commit* next = nullptr;
   uint64_t begin = 0;
   uint64_t end = 0;
+  bool done = false;  // its replies may leave once those before it may
   size_t replies = 0;
   int64_t started_us = 0;
   const CommandSpec* first_command = nullptr;
