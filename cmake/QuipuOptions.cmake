@@ -32,7 +32,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   add_compile_options(-Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds
                       -Wno-error=conversion -Wno-missing-field-initializers -fpch-preprocess)
 else()
-  add_compile_options(-Wno-missing-field-initializers -Wno-missing-designated-field-initializers -Wno-sign-conversion)
+  # libstdc++ 12's stable_sort uses what it deprecates itself.
+  add_compile_options(-Wno-missing-field-initializers -Wno-missing-designated-field-initializers -Wno-sign-conversion
+                      -Wno-deprecated-declarations)
 endif()
 
 if(QUIPU_SANITIZE)
