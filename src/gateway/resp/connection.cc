@@ -292,6 +292,11 @@ void Connection::FailOp(Code code) {
   if (code == Code::kTooLarge) FinishAfterReplies("protocol_error");
 }
 
+void Connection::SetReplyMode(ReplyMode mode) {
+  reply_mode_ = mode;
+  if (mode == ReplyMode::kOn) muted_ = false;
+}
+
 void Connection::SetProtocol(Protocol protocol) {
   out_.SetProtocol(protocol);
   transaction_.replies.SetProtocol(protocol);

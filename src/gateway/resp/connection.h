@@ -136,7 +136,8 @@ class Connection final : public rt::SocketHandler {
   void SetProtocol(Protocol protocol);
   bool authenticated() const { return authenticated_; }
   void SetAuthenticated(bool authenticated);
-  void SetReplyMode(ReplyMode mode) { reply_mode_ = mode; }
+  // From the next command on; kOn also for the reply to this one.
+  void SetReplyMode(ReplyMode mode);
   void FinishAfterReplies(std::string_view reason);
   void ResetState();
   Life life() const { return life_; }
@@ -222,6 +223,7 @@ class Connection final : public rt::SocketHandler {
   Code step_code_ = Code::kOk;
   int pending_calls_ = 0;  // commits, scans and calls that the store still owes
   int64_t output_over_since_us_ = 0;
+  int64_t written_us_ = 0;  // when the peer last took something
   int64_t linger_until_us_ = 0;
   size_t lingered_bytes_ = 0;
 };

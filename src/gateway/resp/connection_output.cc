@@ -31,6 +31,7 @@ void Connection::Flush() {
       size_t bytes = sent.io == rt::Socket::Io::kOk ? sent.bytes : 0;
       out_.Consume(bytes);
       out_base_ += bytes;
+      if (bytes > 0) written_us_ = loop().MonoMicros();
       server_->stats().output_bytes += bytes;
       write_blocked_ = bytes < sendable;
     }
@@ -66,6 +67,8 @@ void Connection::Tick(int64_t now_us) {
   if (life_ == Life::kLingering && now_us >= linger_until_us_) return Close(close_reason_);
   if (output_over_since_us_ != 0 && now_us - output_over_since_us_ >= options.output_soft_us)
     return Close("output_limit");
+  bool stuck = life_ == Life::kFinishing && write_blocked_ && now_us - written_us_ >= options.output_soft_us;
+  if (stuck) return Close(close_reason_);
   bool idle = life_ == Life::kOpen && !waiting() && first_commit_ == nullptr;
   if (idle && options.idle_timeout_us > 0 && now_us - identity_.active_us >= options.idle_timeout_us)
     return Close("idle");

@@ -59,14 +59,16 @@ void ClientOnOff(Connection& c, Args args) {
 }
 
 void ClientReply(Connection& c, Args args) {
-  if (EqualsIgnoreCase(args[2], "on"))
+  if (EqualsIgnoreCase(args[2], "on")) {
     c.SetReplyMode(Connection::ReplyMode::kOn);
-  else if (EqualsIgnoreCase(args[2], "off"))
+    c.reply().Simple("OK");
+  } else if (EqualsIgnoreCase(args[2], "off")) {
     c.SetReplyMode(Connection::ReplyMode::kOff);
-  else if (EqualsIgnoreCase(args[2], "skip"))
+  } else if (EqualsIgnoreCase(args[2], "skip")) {
     c.SetReplyMode(Connection::ReplyMode::kSkipNext);
-  else
+  } else {
     c.Fail(text::kSyntax);
+  }
 }
 
 void ClientInfo(Connection& c, Args) { c.reply().Verbatim(ClientLine(c) + "\n"); }

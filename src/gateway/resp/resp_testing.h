@@ -43,22 +43,90 @@ class Recorder final : public RespObserver {
   std::vector<std::string> refused;
 };
 
+// The memory engine with a hand on when it answers.
+class GatedStore final : public store::EventStore {
+ public:
+  explicit GatedStore(store::EventStore* inner) : inner_(inner) {}
+
+  bool undecided = false;    // batches are decided only when they are done, as across shards
+  bool hold = false;         // nothing is done until Release
+  Code outcome = Code::kOk;  // of what is done next
+  int submitted = 0;
+
+  void Release() {
+    hold = false;
+    std::vector<store::Batch*> done;
+    done.swap(held_);
+    for (store::Batch* batch : done) Finish(batch);
+  }
+
+  void Submit(store::Batch* batch) override {
+    ++submitted;
+    auto inner = new store::Batch(*batch);
+    inner->owner = new std::pair<GatedStore*, store::Batch*>(this, batch);
+    inner->on_done = [](store::Batch* of) {
+      auto who = static_cast<std::pair<GatedStore*, store::Batch*>*>(of->owner);
+      auto [gate, outer] = *who;
+      delete who;
+      delete of;
+      if (gate->hold)
+        gate->held_.push_back(outer);
+      else
+        gate->Finish(outer);
+    };
+    inner_->Submit(inner);
+    batch->code = inner->code;
+    batch->failed_index = inner->failed_index;
+    batch->source_offset = inner->source_offset;
+    batch->decided = !undecided;
+  }
+  void Scan(store::ScanOp* op) override { inner_->Scan(op); }
+  void Events(store::EventsOp* op) override { inner_->Events(op); }
+  void FindSources(store::SourceId anchor,
+                   std::function<void(Result<std::vector<store::SourceState>>)> on_done) override {
+    inner_->FindSources(anchor, std::move(on_done));
+  }
+  std::shared_ptr<const NamespaceTable> Namespaces() const override { return inner_->Namespaces(); }
+  void PutNamespace(const std::string& name, uint64_t expected_version, const NamespaceSettings& settings,
+                    std::function<void(Result<Namespace>)> on_done) override {
+    inner_->PutNamespace(name, expected_version, settings, std::move(on_done));
+  }
+  uint64_t CountCounters(NamespaceId ns) const override { return inner_->CountCounters(ns); }
+  store::StoreInfo Info() const override { return inner_->Info(); }
+  void Close(std::function<void(Status)> on_done) override { inner_->Close(std::move(on_done)); }
+
+ private:
+  void Finish(store::Batch* batch) {
+    batch->status = outcome == Code::kOk ? OkStatus() : Status(outcome);
+    batch->on_done(batch);
+  }
+  store::EventStore* const inner_;
+  std::vector<store::Batch*> held_;
+};
+
 struct World {
   explicit World(RespOptions options = {}, uint64_t seed = 1)
       : loop(&clock, &trace, seed),
         network(&loop, seed),
-        store(&loop),
+        memory(&loop),
+        store(&memory),
         server(&loop, &store, std::move(options), &seen) {
     Status listening = server.Listen("127.0.0.1:0");
     QUIPU_ASSERT(listening.ok(), "{}", listening.ToString());
     client = Connect();
   }
   ~World() {
+    store.Release();
     bool closed = false;
     server.Close([&] { closed = true; });
     QUIPU_ASSERT(loop.RunUntil([&] { return closed; }, loop.MonoMicros() + 60'000'000), "connections never end");
   }
 
+  // What was held is done, in a turn of the loop.
+  void Release() {
+    loop.Post([this] { store.Release(); });
+    loop.RunFor(20'000);
+  }
   std::unique_ptr<sim::SimClient> Connect(const std::string& peer = "127.0.0.1:40000") {
     return network.Connect(server.addresses()[0], peer);
   }
@@ -79,7 +147,8 @@ struct World {
   sim::Trace trace;
   sim::SimLoop loop;
   sim::SimNetwork network;
-  store::MemoryStore store;
+  store::MemoryStore memory;
+  GatedStore store;
   Recorder seen;
   RespServer server;
   std::unique_ptr<sim::SimClient> client;

@@ -1,0 +1,131 @@
+// QUIPU.*: tokens, namespaces, events, the importer's commands.
+#include <gtest/gtest.h>
+
+#include "gateway/resp/resp_testing.h"
+
+namespace quipu::resp {
+namespace {
+
+TEST(QuipuAdd, CountsATokenOnce) {
+  World w;
+  EXPECT_EQ(w.Ask("QUIPU.ADD k 5 TOKEN t"), "*2|:5|$7|APPLIED|");
+  EXPECT_EQ(w.Ask("QUIPU.ADD k 1"), "*2|:6|$7|APPLIED|");
+  EXPECT_EQ(w.Ask("QUIPU.ADD k 5 TOKEN t"), "*2|:5|$8|REPLAYED|");
+  EXPECT_TRUE(w.Ask("QUIPU.ADD k 4 TOKEN t").starts_with("-TOKENCONFLICT "));
+  EXPECT_EQ(w.Ask("QUIPU.ADD other 4 TOKEN t"), "*2|:4|$7|APPLIED|") << "a token belongs to its counter";
+}
+
+TEST(QuipuAdd, BoundsAddTheAmount) {
+  World w;
+  EXPECT_EQ(w.Ask("QUIPU.ADD k 5 UBOUND 7"), "*3|:5|$7|APPLIED|:5|");
+  EXPECT_EQ(w.Ask("QUIPU.ADD k 5 UBOUND 7 TOKEN t"), "*3|:5|$7|REFUSED|:0|");
+  EXPECT_EQ(w.Ask("QUIPU.ADD k 5 UBOUND 7 SATURATE"), "*3|:7|$9|SATURATED|:2|");
+  EXPECT_EQ(w.Ask("QUIPU.ADD k 5 UBOUND 7 TOKEN t"), "*3|:5|$8|REPLAYED|:0|");
+  EXPECT_EQ(w.Ask("QUIPU.ADD k 9223372036854775807"), "-ERR increment or decrement would overflow|");
+  EXPECT_EQ(w.Ask("QUIPU.ADD k 1 LBOUND 2 UBOUND 1"), "-ERR LBOUND can't be greater than UBOUND|");
+  EXPECT_EQ(w.Ask("QUIPU.ADD k x"), "-ERR value is not an integer or out of range|");
+  EXPECT_EQ(w.Ask("QUIPU.ADD k 1 GEN 5"), "-ERR syntax error|");
+  EXPECT_EQ(w.Ask("QUIPU.ADD k 1 TOKEN"), "-ERR syntax error|");
+  EXPECT_TRUE(w.AskArgs({"QUIPU.ADD", "k", "1", "TOKEN", ""}).starts_with("-ERR "));
+  EXPECT_TRUE(w.AskArgs({"QUIPU.ADD", "k", "1", "TOKEN", std::string(129, 't')}).starts_with("-ERR "));
+}
+
+TEST(QuipuAdd, TimesOfTokensAreJudged) {
+  World w;
+  int64_t now = w.loop.WallMicros() / 1000;
+  EXPECT_TRUE(
+      w.Ask("QUIPU.ADD k 1 TOKEN a GEN " + std::to_string(now - 25 * 3600 * 1000)).starts_with("-TOKENEXPIRED "));
+  EXPECT_TRUE(w.Ask("QUIPU.ADD k 1 TOKEN b GEN " + std::to_string(now + 3600 * 1000)).starts_with("-TOKENFUTURE "));
+  EXPECT_TRUE(
+      w.Ask("QUIPU.ADD k 1 TOKEN c AT " + std::to_string(now - 25 * 3600 * 1000)).starts_with("-TOKENEXPIRED "));
+  EXPECT_EQ(w.Ask("QUIPU.ADD k 1 AT 1000"), "*2|:1|$7|APPLIED|");
+  EXPECT_EQ(w.Ask("QUIPU.EVENTS k"), "*2|:0|*1|*5|:1|:1000|$3|add|:1|$-1|");
+}
+
+TEST(QuipuGet, SaysHowFreshItIs) {
+  World w;
+  w.Ask("QUIPU.ADD k 5 AT 1000");
+  std::string reply = w.Ask("QUIPU.GET k MAXSTALE 500 EXACT");
+  EXPECT_TRUE(reply.starts_with("*12|$5|count|:5|$5|as_of|:")) << reply;
+  EXPECT_TRUE(reply.ends_with("|$6|lag_ms|:0|$5|exact|:1|$15|last_write_time|:1000|$10|durability|$4|sync|")) << reply;
+  EXPECT_NE(w.Ask("QUIPU.GET none").find("count|:0|"), std::string::npos);
+  EXPECT_EQ(w.Ask("QUIPU.GET k FOO"), "-ERR syntax error|");
+}
+
+TEST(QuipuClear, ClearsOnceForEachToken) {
+  World w;
+  w.Ask("SET k 5");
+  EXPECT_EQ(w.Ask("QUIPU.CLEAR k TOKEN t"), "*2|:0|$7|APPLIED|");
+  w.Ask("INCR k");
+  EXPECT_EQ(w.Ask("QUIPU.CLEAR k TOKEN t"), "*2|:0|$8|REPLAYED|");
+  EXPECT_EQ(w.Ask("GET k"), "$1|1|");
+  EXPECT_EQ(w.Ask("QUIPU.CLEAR k DELETE"), "*2|:0|$7|APPLIED|");
+  EXPECT_EQ(w.Ask("EXISTS k"), ":0|");
+}
+
+TEST(QuipuToken, TellsWhatBecameOfIt) {
+  World w;
+  EXPECT_EQ(w.Ask("QUIPU.TOKEN k t"), "$-1|");
+  w.Ask("QUIPU.ADD k 5 TOKEN t AT " + std::to_string(w.loop.WallMicros() / 1000));
+  std::string reply = w.Ask("QUIPU.TOKEN k t");
+  EXPECT_TRUE(reply.starts_with("*14|$6|status|$7|APPLIED|$4|kind|$3|add|$6|result|:5|$7|applied|:5|")) << reply;
+}
+
+TEST(QuipuNs, NamespacesAreApart) {
+  World w({.databases = {"default", "other"}});
+  EXPECT_EQ(w.Ask("QUIPU.NS"), "$7|default|");
+  EXPECT_EQ(w.Ask("SELECT 1"), "-ERR no such namespace 'other'|");
+  EXPECT_TRUE(w.AskArgs({"QUIPU.NSCREATE", "other", "{\"durability\":\"memory\"}"}).starts_with("$"));
+  EXPECT_EQ(w.Ask("QUIPU.NSCREATE other").substr(0, 5), "-ERR ");
+  EXPECT_EQ(w.Ask("INCR k"), ":1|");
+  EXPECT_EQ(w.Ask("SELECT 1\r\nINCR k\r\nINCR k\r\nQUIPU.NS\r\nDBSIZE"), "+OK|:1|:2|$5|other|:1|");
+  EXPECT_EQ(w.Ask("QUIPU.ADD k 1 TOKEN t"), "*2|:3|$11|UNPROTECTED|");
+  EXPECT_EQ(w.Ask("QUIPU.NS default\r\nGET k"), "+OK|$1|1|");
+  EXPECT_EQ(w.Ask("QUIPU.NS none"), "-ERR no such namespace 'none'|");
+  EXPECT_EQ(w.Ask("QUIPU.NSLIST"), "*2|$7|default|$5|other|");
+  EXPECT_NE(w.Ask("QUIPU.NSGET other").find("memory"), std::string::npos);
+  EXPECT_TRUE(w.AskArgs({"QUIPU.NSSET", "other", "9", "{}"}).starts_with("-ERR version mismatch"));
+  EXPECT_NE(w.AskArgs({"QUIPU.NSSET", "other", "1", "{\"durability\":\"async\"}"}).find("async"), std::string::npos);
+  EXPECT_TRUE(w.AskArgs({"QUIPU.NSSET", "other", "2", "{\"nosuch\":1}"}).starts_with("-ERR "));
+}
+
+constexpr const char* kId = "000102030405060708090a0b0c0d0e0f";
+constexpr const char* kAnchor = "ffffffffffffffffffffffffffffffff";
+constexpr const char* kPrint = "0000000000000000000000000000abcd";
+
+TEST(Ingest, MovesASourceOnOnceAndReportsRefusals) {
+  World w;
+  EXPECT_EQ(w.AskArgs({"QUIPU.SOURCES", kAnchor}), "*0|");
+  std::vector<std::string> step = {"QUIPU.INGEST", kId, kAnchor, kPrint, "0", "100", "a.log", "3", "k", "5",
+                                   "1000",         "",  "1",     "-1",   "k", "x",   "-1"};
+  EXPECT_TRUE(w.AskArgs(step).starts_with("*4|$7|APPLIED|:100|:2|*2|*2|:1|$")) << "the empty name and the bad delta";
+  EXPECT_EQ(w.AskArgs(step), "*4|$9|ELSEWHERE|:100|:0|*0|");
+  EXPECT_EQ(w.Ask("GET k"), "$1|5|");
+  EXPECT_EQ(w.AskArgs({"QUIPU.INGEST", kId, kAnchor, kPrint, "100", "200", "a.log", "0"}), "*4|$7|APPLIED|:200|:0|*0|");
+  std::string sources = w.AskArgs({"QUIPU.SOURCES", kAnchor});
+  EXPECT_TRUE(sources.starts_with(std::string("*1|*5|$32|") + kId + "|:200|$32|" + kPrint + "|$5|a.log|:")) << sources;
+}
+
+TEST(Ingest, ErrorsNameTheField) {
+  World w;
+  EXPECT_EQ(w.AskArgs({"QUIPU.SOURCES", "xyz"}), "-ERR anchor is not 32 hexadecimal digits|");
+  EXPECT_EQ(w.AskArgs({"QUIPU.INGEST", "x", kAnchor, kPrint, "0", "1", "l", "0"}),
+            "-ERR id is not 32 hexadecimal digits|");
+  EXPECT_EQ(w.AskArgs({"QUIPU.INGEST", kId, kAnchor, kPrint, "5", "1", "l", "0"}),
+            "-ERR to is 1, before from, which is 5|");
+  EXPECT_EQ(w.AskArgs({"QUIPU.INGEST", kId, kAnchor, kPrint, "0", "1", "l", "2", "k", "1", "-1"}),
+            "-ERR wrong number of arguments for 'quipu.ingest' command|");
+  EXPECT_EQ(w.AskArgs({"QUIPU.INGEST", kId, kAnchor, kPrint, "0", "1", std::string(256, 'l'), "0"}),
+            "-ERR label has 256 bytes, at most 255 are allowed|");
+}
+
+TEST(Ingest, WorksWithAStoreThatDecidesLate) {
+  World w;
+  w.store.undecided = true;
+  std::vector<std::string> step = {"QUIPU.INGEST", kId, kAnchor, kPrint, "0", "100", "a.log", "1", "k", "5", "1000"};
+  EXPECT_EQ(w.AskArgs(step), "*4|$7|APPLIED|:100|:0|*0|");
+  EXPECT_EQ(w.AskArgs(step), "*4|$9|ELSEWHERE|:100|:0|*0|");
+}
+
+}  // namespace
+}  // namespace quipu::resp

@@ -1,0 +1,117 @@
+// MULTI, EXEC, WATCH.
+#include <gtest/gtest.h>
+
+#include "gateway/resp/resp_testing.h"
+
+namespace quipu::resp {
+namespace {
+
+TEST(Multi, RunsTheQueueAsOneCommit) {
+  World w;
+  EXPECT_EQ(w.Ask("MULTI"), "+OK|");
+  EXPECT_EQ(w.Ask("INCR k"), "+QUEUED|");
+  EXPECT_EQ(w.Ask("EXPIRE k 100"), "+QUEUED|");
+  EXPECT_EQ(w.Ask("PING"), "+QUEUED|");
+  EXPECT_EQ(w.Ask("GET k"), "+QUEUED|");
+  int before = w.store.submitted;
+  EXPECT_EQ(w.Ask("EXEC"), "*4|:1|:1|+PONG|$1|1|");
+  EXPECT_EQ(w.store.submitted, before + 1);
+  EXPECT_EQ(w.Ask("MULTI\r\nEXEC"), "+OK|*0|");
+  EXPECT_EQ(w.Ask("MULTI\r\nPING\r\nEXEC"), "+OK|+QUEUED|*1|+PONG|");
+}
+
+TEST(Multi, ACommandThatFailsWhileRunningLeavesTheOthers) {
+  World w;
+  w.Ask("SET max 9223372036854775807");
+  EXPECT_EQ(w.Ask("MULTI\r\nINCR a\r\nINCR max\r\nINCRBY a x\r\nINCR a\r\nEXEC"),
+            "+OK|+QUEUED|+QUEUED|+QUEUED|+QUEUED|*4|:1|-ERR increment or decrement would overflow|-ERR value is not an "
+            "integer or out of range|:2|");
+}
+
+TEST(Multi, AnErrorWhileQueueingAborts) {
+  World w;
+  EXPECT_EQ(w.Ask("MULTI\r\nINCR a\r\nNOSUCH\r\nEXEC\r\nGET a"),
+            "+OK|+QUEUED|-ERR unknown command 'NOSUCH', with args beginning with: |-EXECABORT Transaction discarded "
+            "because of previous errors.|$-1|");
+  EXPECT_EQ(
+      w.Ask("MULTI\r\nINCR\r\nEXEC"),
+      "+OK|-ERR wrong number of arguments for 'incr' command|-EXECABORT Transaction discarded because of previous "
+      "errors.|");
+  EXPECT_EQ(w.Ask("MULTI\r\nAUTH x\r\nEXEC"),
+            "+OK|-ERR Command not allowed inside a transaction|-EXECABORT Transaction discarded because of previous "
+            "errors.|");
+}
+
+TEST(Multi, OutOfOrderCallsHaveTheirTexts) {
+  World w;
+  EXPECT_EQ(w.Ask("EXEC"), "-ERR EXEC without MULTI|");
+  EXPECT_EQ(w.Ask("DISCARD"), "-ERR DISCARD without MULTI|");
+  EXPECT_EQ(w.Ask("MULTI\r\nMULTI"), "+OK|-ERR MULTI calls can not be nested|");
+  EXPECT_EQ(w.Ask("WATCH a"), "-ERR WATCH inside MULTI is not allowed|");
+  EXPECT_EQ(w.Ask("INCR a\r\nDISCARD\r\nGET a"), "+QUEUED|+OK|$-1|");
+}
+
+TEST(Multi, AWatchedKeyThatChangedMakesExecNull) {
+  World w;
+  auto other = w.Connect();
+  w.Ask("SET k 1");
+  EXPECT_EQ(w.Ask("WATCH k none"), "+OK|");
+  EXPECT_EQ(w.Ask(*other, "INCR k"), ":2|");
+  EXPECT_EQ(w.Ask("MULTI\r\nINCR k\r\nEXEC\r\nGET k"), "+OK|+QUEUED|*-1|$1|2|");
+  EXPECT_EQ(w.Ask("MULTI\r\nINCR k\r\nEXEC"), "+OK|+QUEUED|*1|:3|") << "EXEC forgets what was watched";
+  EXPECT_EQ(w.Ask("WATCH none\r\nINCR none\r\nMULTI\r\nEXEC"), "+OK|:1|+OK|*-1|");
+  EXPECT_EQ(w.Ask("HELLO 3\r\nWATCH k\r\nINCR k\r\nMULTI\r\nINCR k\r\nEXEC").substr(0, 1), "%");
+}
+
+TEST(Multi, UnwatchedAndUnchangedKeysLetExecHappen) {
+  World w;
+  auto other = w.Connect();
+  w.Ask("SET k 1");
+  EXPECT_EQ(w.Ask("WATCH k\r\nMULTI\r\nINCR k\r\nEXEC"), "+OK|+OK|+QUEUED|*1|:2|");
+  EXPECT_EQ(w.Ask("WATCH k\r\nUNWATCH"), "+OK|+OK|");
+  w.Ask(*other, "INCR k");
+  EXPECT_EQ(w.Ask("MULTI\r\nINCR k\r\nEXEC"), "+OK|+QUEUED|*1|:4|");
+  EXPECT_EQ(w.Ask("WATCH k\r\nMULTI\r\nDISCARD"), "+OK|+OK|+OK|");
+  w.Ask(*other, "INCR k");
+  EXPECT_EQ(w.Ask("MULTI\r\nINCR k\r\nEXEC"), "+OK|+QUEUED|*1|:6|") << "DISCARD forgets what was watched";
+}
+
+TEST(Multi, AFailingCommandUnderWatchLeavesTheOthers) {
+  World w;
+  w.Ask("SET max 9223372036854775807");
+  EXPECT_EQ(w.Ask("WATCH k\r\nMULTI\r\nINCR max\r\nINCR k\r\nEXEC"),
+            "+OK|+OK|+QUEUED|+QUEUED|*2|-ERR increment or decrement would overflow|:1|");
+}
+
+TEST(Multi, AGroupIsReadAsTheCommandsBeforeLeftIt) {
+  World w;
+  w.Ask("HSET h a 1 b 2");
+  EXPECT_EQ(
+      w.Ask("MULTI\r\nHINCRBY h a 4\r\nHINCRBY h new 7\r\nHDEL h b\r\nHGETALL h\r\nHLEN h\r\nHGETALL x\r\nTYPE h\r\n"
+            "KEYS h*\r\nEXEC"),
+      "+OK|+QUEUED|+QUEUED|+QUEUED|+QUEUED|+QUEUED|+QUEUED|+QUEUED|+QUEUED|*8|:5|:7|:1|*4|$1|a|$1|5|$3|new|$1|7|:2|"
+      "*0|+hash|*2|$4|h[a]|$4|h[b]|");
+}
+
+TEST(Multi, SurvivesAStoreThatDecidesLate) {
+  World w;
+  w.store.undecided = true;
+  EXPECT_EQ(w.Ask("INCR k\r\nMULTI\r\nINCR k\r\nHINCRBY h f 1\r\nHGETALL h\r\nEXEC\r\nINCR k\r\nPING"),
+            ":1|+OK|+QUEUED|+QUEUED|+QUEUED|*3|:2|:1|*2|$1|f|$1|1|:3|+PONG|");
+  EXPECT_EQ(w.Ask("WATCH k\r\nINCR k\r\nMULTI\r\nINCR k\r\nEXEC\r\nGET k"), "+OK|:4|+OK|+QUEUED|*-1|$1|4|");
+}
+
+TEST(Multi, AnUnknownOutcomeIsOneErrorForTheWholeTransaction) {
+  World w;
+  for (bool undecided : {false, true}) {
+    w.store.undecided = undecided;
+    w.Ask("MULTI\r\nINCR k\r\nINCR k");
+    w.store.outcome = Code::kUnknownOutcome;
+    EXPECT_EQ(w.Ask("EXEC"), "-UNCERTAIN the commit failed, the effect is unknown|");
+    w.store.outcome = Code::kOk;
+    EXPECT_EQ(w.Ask("PING"), "+PONG|");
+  }
+}
+
+}  // namespace
+}  // namespace quipu::resp
