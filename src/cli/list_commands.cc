@@ -11,6 +11,7 @@ namespace {
 using client::Reply;
 
 constexpr std::string_view kScanPage = "1000";
+constexpr size_t kReadPage = 10'000;
 const std::vector<Column> kColumns = {{"value", ColumnKind::kCount}, {"counter"}};
 
 // A pattern for SCAN that matches names with exactly this beginning.
@@ -48,12 +49,14 @@ Status ScanNames(Session* session, const std::string& prefix, size_t limit, std:
 }
 
 Status ReadValues(Session* session, std::map<std::string, std::string>* names) {
-  std::vector<std::string_view> command = {"MGET"};
-  for (const auto& [name, value] : *names) command.push_back(name);
-  QUIPU_ASSIGN_OR_RETURN(const Reply values, session->client().Call(command, session->Deadline()));
-  if (values.elements.size() != names->size()) return UnexpectedReply("MGET");
-  size_t i = 0;
-  for (auto& [name, value] : *names) value = values.elements[i++].text;
+  for (auto at = names->begin(); at != names->end();) {
+    std::vector<std::string_view> command = {"MGET"};
+    auto end = at;
+    for (; end != names->end() && command.size() <= kReadPage; ++end) command.push_back(end->first);
+    QUIPU_ASSIGN_OR_RETURN(const Reply values, session->CallWithRetry(command));
+    if (values.elements.size() != command.size() - 1) return UnexpectedReply("MGET");
+    for (const Reply& value : values.elements) (at++)->second = value.text;
+  }
   return OkStatus();
 }
 

@@ -41,7 +41,7 @@ Result<std::unique_ptr<Session>> Session::Make(const CommonOptions& options) {
 
 std::string Session::NewToken() { return MakeUuidV7(clock_.WallMicros() / 1000, random_.Next(), random_.Next()); }
 
-Result<client::Reply> Session::CallWithRetry(std::initializer_list<std::string_view> arguments) {
+Result<client::Reply> Session::CallWithRetry(std::span<const std::string_view> arguments) {
   const int64_t deadline = Deadline();
   client::Reply answer;
   const client::RetryHost host{.clock = &clock_, .random = &random_, .pause = &rt::PauseMicros};

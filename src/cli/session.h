@@ -40,7 +40,10 @@ class Session {
   std::string NewToken();
 
   // One call, repeated as client::RetryCall allows: for reads, and for mutations that carry a token.
-  Result<client::Reply> CallWithRetry(std::initializer_list<std::string_view> arguments);
+  Result<client::Reply> CallWithRetry(std::span<const std::string_view> arguments);
+  Result<client::Reply> CallWithRetry(std::initializer_list<std::string_view> arguments) {
+    return CallWithRetry(std::span(arguments.begin(), arguments.size()));
+  }
 
  private:
   Session() = default;

@@ -28,7 +28,7 @@ Result<KeyTemplate> KeyTemplate::Parse(std::string_view text) {
       i = end;
     }
   }
-  if (t.columns_.empty()) return wrong("names no column, so that every line would count the same counter");
+  if (text.empty()) return wrong("is empty");
   if (!literal.empty()) t.pieces_.push_back({literal, kNoColumn});
   return t;
 }

@@ -1,4 +1,5 @@
-// A counter's name made from a record: `path:{path}`, `{user}/{item}`. `{{` and `}}` stand for single braces.
+// A counter's name made from a record: `path:{path}`, `{user}/{item}`. `{{` and `}}` stand for single braces. Without a
+// column every record counts the same counter.
 #pragma once
 #include <span>
 #include <string>
@@ -11,7 +12,7 @@ namespace quipu::ingest {
 
 class KeyTemplate {
  public:
-  // kInvalidArgument: a brace that does not close, an empty column, no column at all.
+  // kInvalidArgument: a brace that does not close, an empty column, an empty text.
   static Result<KeyTemplate> Parse(std::string_view text);
 
   // The columns in it, each once, in order of first use.

@@ -1,15 +1,13 @@
-#!/usr/bin/env python3
 """The command line against a server made of canned replies: output, exit codes, one token over all tries."""
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import unittest
 
 from fake_resp import Drop, FakeServer, closed_port
 
-QUIPU = os.environ.get("QUIPU_TEST_BINARY", "build/dev/quipu")
+QUIPU = os.environ.get("QUIPU_BINARY", "build/dev/quipu")
 
 
 def quipu(*arguments, address=None, env=None, stdin=subprocess.DEVNULL):
@@ -206,7 +204,3 @@ class Usage(unittest.TestCase):
 
     def test_version(self):
         self.assertRegex(quipu("version").stdout, r"^quipu \d+\.\d+\.\d+\n$")
-
-
-if __name__ == "__main__":
-    unittest.main(verbosity=2, argv=[sys.argv[0], *sys.argv[1:]])

@@ -1,0 +1,268 @@
+"""quipu import against the real server: every count equals one that was computed by other means, after the import,
+after a second one, and after kill -9 of the server and of the importer in the middle.
+
+The public event data is looked for in QUIPU_SHARED_DATA, else in ../shared/data beside the project; without it those
+tests are skipped."""
+import collections
+import csv
+import gzip
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+import server as servers
+
+PROJECT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+DATA = os.environ.get("QUIPU_SHARED_DATA", os.path.join(PROJECT, "../shared/data"))
+SHOP = os.path.join(PROJECT, "examples/access.log")
+
+
+@pytest.fixture
+def quipu(tmp_path):
+    reason = servers.available("quipu")
+    if reason:
+        pytest.skip(reason)
+    made = Quipu(servers.make("quipu", str(tmp_path)).start())
+    yield made
+    made.server.stop()
+
+
+class Quipu:
+    """The server under test and the command line that talks to it."""
+
+    def __init__(self, server):
+        self.server = server
+
+    def command(self, *arguments):
+        address = f"127.0.0.1:{self.server.port}"
+        return [os.environ["QUIPU_BINARY"], *arguments, "--address", address, "--timeout", "60s"]
+
+    def run(self, *arguments, stdin=subprocess.DEVNULL):
+        done = subprocess.run(self.command(*arguments), capture_output=True, stdin=stdin, timeout=300,
+                              env=servers.plain_environment())
+        assert done.returncode == 0, (arguments, done.stdout, done.stderr, self.server.log())
+        return done.stdout.decode()
+
+    def take(self, *arguments, **more):
+        """Imports; the report as dictionaries, one a file."""
+        return json.loads(self.run("import", *arguments, "--json", **more))
+
+    def start(self, *arguments):
+        return subprocess.Popen(self.command("import", *arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, env=servers.plain_environment())
+
+    def counts(self, prefix=""):
+        listed = json.loads(self.run("list", prefix, "--limit", "1000000", "--json"))
+        return {entry["counter"]: int(entry["value"]) for entry in listed}
+
+    def wait_for_counters(self):
+        """Returns once the first step is committed."""
+        connection = self.server.connect()
+        while connection.call("DBSIZE") == 0:
+            pass
+        connection.close()
+
+
+def data(name):
+    path = os.path.join(DATA, name)
+    if not os.path.exists(path):
+        pytest.skip(f"{name} is not at hand: QUIPU_SHARED_DATA or ../shared/data has the public event data")
+    return path
+
+
+def awk(path, separator, program):
+    """{key: count} from awk, which shares nothing with what is tested. `program` fills c."""
+    script = program + ' END{for(k in c) printf "%.0f\\t%s\\n", c[k], k}'
+    out = subprocess.run(f"gzip -dc '{path}' | awk -F'{separator}' '{script}'", shell=True, capture_output=True,
+                         check=True, env={**os.environ, "LC_ALL": "C"}).stdout.decode()
+    return {key: int(count) for count, key in (line.split("\t", 1) for line in out.splitlines())}
+
+
+# ---- our own data: always there
+
+def make_orders(path, lines):
+    """A table of our own: signed amounts, names in several scripts, quotes. Returns what it adds up to."""
+    names = ["lamp", "rug, red", 'kettle "large"', "café-Tisch", "прялка", "茶壶", "🧶 wool"]
+    expected = collections.Counter()
+    with open(path, "w", encoding="utf-8", newline="") as out:
+        table = csv.writer(out)
+        table.writerow(["order", "item", "amount", "at"])
+        for n in range(lines):
+            name = f"{names[n * n % 7]} {n * 7919 % 5003}"
+            amount = n * 31 % 19 - 9
+            table.writerow([n, name, amount, f"2026-01-{1 + n % 28:02} {n % 24:02}:{n % 60:02}:{n % 60:02}"])
+            expected[f"item:{name}"] += amount
+    return {key: count for key, count in expected.items()}
+
+
+ORDERS = ["--format", "csv", "--key", "item:{item}", "--delta", "amount", "--time", "at"]
+
+
+@pytest.fixture(scope="module")
+def orders(tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("orders") / "orders.csv")
+    return path, make_orders(path, 200_000)
+
+
+def test_the_sample_log_is_what_its_script_makes_and_counts_right(quipu):
+    script = os.path.join(PROJECT, "examples/make_access_log.py")
+    made = subprocess.run([sys.executable, script], capture_output=True, check=True).stdout
+    with open(SHOP, "rb") as log:
+        assert log.read() == made
+    report = quipu.take("--format", "clf", "--key", "path:{path}", "--time", "time", SHOP)
+    assert (report[0]["taken"], report[0]["refused"]) == (2000, 0)
+    requests = [line.split(b'"')[1].decode() for line in made.splitlines()]
+    expected = collections.Counter(request.split(" ")[1].split("?")[0] for request in requests)
+    assert quipu.counts("path:") == {f"path:{path}": count for path, count in expected.items()}
+
+
+def test_names_copies_compression_and_pipes_make_no_difference(quipu, orders, tmp_path):
+    path, expected = orders
+    assert quipu.take(*ORDERS, path)[0]["taken"] == 200_000
+    assert quipu.counts() == expected
+    other = str(tmp_path / "other-name")
+    shutil.copy(path, other)
+    subprocess.run(["gzip", "-k", "-1", other], check=True)
+    files = [path, other, other + ".gz"]
+    if shutil.which("zstd"):
+        subprocess.run(["zstd", "-q", "-k", "-1", other], check=True)
+        files.append(other + ".zst")
+    for entry in quipu.take(*ORDERS, *files):
+        assert (entry["taken"], entry["already"]) == (0, 200_000), entry
+    with open(path, "rb") as pipe:
+        shown = subprocess.Popen(["cat"], stdin=pipe, stdout=subprocess.PIPE)
+        assert quipu.take(*ORDERS, "-", stdin=shown.stdout)[0]["already"] == 200_000
+        shown.stdout.close()
+        shown.wait()
+    assert quipu.counts() == expected
+
+
+def test_a_log_that_grows_continues_also_after_a_restart(quipu, tmp_path):
+    path = str(tmp_path / "growing.log")
+    total = 0
+    for part in range(5):
+        with open(path, "a", encoding="utf-8") as log:
+            log.writelines(f"name-{n % 10}\n" for n in range(1000 + part))
+        report = quipu.take("--format", "lines", "--key", "{line}", path)[0]
+        assert (report["taken"], report["already"]) == (1000 + part, total)
+        total += 1000 + part
+        quipu.server.restart()
+    assert sum(quipu.counts().values()) == total
+
+
+def test_refused_lines_go_to_the_dead_letter_file(quipu, tmp_path):
+    path, dead = str(tmp_path / "in.ndjson"), str(tmp_path / "dead")
+    lines = ['{"u":"a","n":1}', "nonsense", '{"u":"a","n":"x"}', '{"u":null,"n":1}', '{"u":"b\\u0001","n":1}',
+             '{"u":"b","n":9223372036854775807}', '{"u":"ü","n":-3}']
+    with open(path, "w", encoding="utf-8") as out:
+        out.write("\n".join(lines) + "\n")
+    report = quipu.take("--format", "ndjson", "--key", "{u}", "--delta", "n", "--dead-letter", dead, path)[0]
+    assert (report["taken"], report["refused"]) == (3, 4)
+    with open(dead, encoding="utf-8") as kept:
+        assert kept.read().splitlines() == lines[1:5]
+    assert quipu.counts() == {"a": 1, "b": 2**63 - 1, "ü": -3}
+
+
+def test_an_add_that_overflows_is_refused_and_the_rest_counts(quipu, tmp_path):
+    quipu.run("add", "full", "9223372036854775807")
+    path = str(tmp_path / "in")
+    with open(path, "w", encoding="utf-8") as out:
+        out.write("full\nother\nfull\n")
+    report = quipu.take("--format", "lines", "--key", "{line}", path)[0]
+    assert (report["taken"], report["refused"]) == (1, 2)
+    assert quipu.counts() == {"full": 2**63 - 1, "other": 1}
+
+
+def test_the_server_killed_in_the_middle(quipu, orders):
+    path, expected = orders
+    importing = quipu.start(*ORDERS, path)
+    quipu.wait_for_counters()
+    quipu.server.kill()
+    assert importing.poll() is None, "it was over before the kill"
+    quipu.server.start()
+    out, errors = importing.communicate(timeout=120)
+    assert importing.returncode == 0, (out, errors, quipu.server.log())
+    assert quipu.counts() == expected
+    assert quipu.take(*ORDERS, path)[0]["already"] == 200_000
+
+
+def test_the_importer_killed_in_the_middle(quipu, orders):
+    path, expected = orders
+    importing = quipu.start(*ORDERS, path)
+    quipu.wait_for_counters()
+    importing.send_signal(signal.SIGKILL)
+    importing.communicate()
+    assert importing.returncode == -signal.SIGKILL, "it was over before the kill"
+    report = quipu.take(*ORDERS, path)[0]
+    assert report["already"] + report["taken"] == 200_000 and report["already"] > 0
+    assert quipu.counts() == expected
+
+
+def test_two_importers_of_one_file_at_once_count_it_once(quipu, orders):
+    path, expected = orders
+    both = [quipu.start(*ORDERS, path), quipu.start(*ORDERS, path)]
+    for importing in both:
+        out, errors = importing.communicate(timeout=120)
+        assert importing.returncode == 0, (out, errors)
+    assert quipu.counts() == expected
+
+
+# ---- public data, where it is at hand
+
+def test_nasa_requests_per_url(quipu):
+    path = data("web-access-nasa-1995-08-01.tsv.gz")
+    options = ["--format", "tsv", "--key", "{url}", "--time", "time", path]
+    expected = awk(path, "\\t", "NR>1{c[$5]++}")
+    assert quipu.take(*options)[0]["taken"] == 30_969
+    assert quipu.counts() == expected
+    top = [line.split() for line in quipu.run("top", "10").splitlines()[1:]]
+    assert top[0] == ["2140", "/images/NASA-logosmall.gif"] and top[9] == ["562", "/images/launch-logo.gif"]
+    assert quipu.take(*options)[0]["already"] == 30_969
+    assert quipu.counts() == expected
+
+
+@pytest.mark.parametrize("killed", ["nobody", "server", "importer"])
+def test_retail_quantities_per_product(quipu, killed):
+    path = data("retail-orders-uci-2010-2011.csv.gz")
+    options = ["--format", "csv", "--key", "{StockCode}", "--delta", "Quantity", "--time", "InvoiceDate", path]
+    if killed != "nobody":
+        importing = quipu.start(*options)
+        quipu.wait_for_counters()
+        if killed == "server":
+            quipu.server.kill()
+            quipu.server.start()
+        else:
+            importing.kill()
+        importing.communicate(timeout=120)
+        assert importing.returncode == (0 if killed == "server" else -signal.SIGKILL)
+    report = quipu.take(*options)[0]
+    assert report["taken"] + report["already"] == 541_909 and report["refused"] == 0
+    counts = quipu.counts()
+    assert counts == awk(path, ",", "NR>1{c[$2]+=$(NF-4)}")
+    assert sum(counts.values()) == 5_176_450 and counts["22197"] == 56_450
+    assert quipu.take(*options)[0]["already"] == 541_909
+    assert quipu.counts() == counts
+
+
+def test_wikipedia_edits_per_page_and_channel(quipu):
+    path = data("wikipedia-edits-2015-09-12.ndjson.gz")
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        pages = collections.Counter("page:" + json.loads(line)["page"] for line in lines)
+    for _ in range(2):
+        quipu.take("--format", "ndjson", "--key", "page:{page}", "--time", "time", path)
+        quipu.take("--format", "ndjson", "--key", "{channel}", "--time", "time", path)
+        assert quipu.counts("page:") == pages
+        assert quipu.counts("#") == awk(path, '"', "{c[$8]++}")
+
+
+def test_worldcup_requests_with_large_deltas(quipu):
+    path = data("requests-per-minute-worldcup98.csv.gz")
+    for _ in range(2):
+        for key, column in [("requests", "num_request"), ("bytes", "3"), ("at {timestamp}", "num_request")]:
+            quipu.take("--format", "csv", "--key", key, "--delta", column, "--time", "timestamp", path)
+        assert quipu.run("get", "requests", "bytes").split() == ["1347611691", "5344348864771"]
+        assert quipu.counts("at ") == awk(path, ",", 'NR>1{c["at " $1]+=$2}')
