@@ -1,5 +1,5 @@
-// Brings several loops to one point: while all of them stand still, one function runs and may touch what belongs to any of
-// them. For the rare step that concerns more than one shard at once; costs each loop a wait of up to 100 us.
+// Brings several loops to one point: while all of them stand still, one function runs and may touch what belongs to any
+// of them. For the rare step that concerns more than one shard at once; costs each loop a wait of up to 100 us.
 //
 // Threads   Hold from any thread. `act` runs on one of the loops' threads, the others are blocked meanwhile.
 // Order     Meetings are held one after another, in the order of Hold; so two of them never wait for each other.

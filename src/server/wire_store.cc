@@ -25,7 +25,7 @@ Result<std::unique_ptr<WiredStore>> OpenStore(const Config& config, rt::Disk* di
   options.shard.counters_bytes_max = config.memory_bytes / 2;
   options.shard.tokens_bytes_max = config.memory_bytes / 2;
   for (const NamespaceSeed& seed : config.namespaces) options.namespaces.emplace_back(seed.name, seed.settings);
-  QUIPU_ASSIGN_OR_RETURN(std::unique_ptr<store::Engine> engine, store::Engine::Open(disk, random, loop, options));
+  QUIPU_ASSIGN_OR_RETURN(std::unique_ptr<store::Engine> engine, store::Engine::Open(disk, random, {loop}, options));
   return std::unique_ptr<WiredStore>(new EmbeddedStore(std::move(engine)));
 }
 

@@ -75,7 +75,7 @@ class Check {
   }
 
   Result<bool> OpenStore() {
-    if (!disk_->Exists(dir_ + "/store") && !disk_->IsDir(JournalDir(dir_, 0)) && !disk_->IsDir(SettledDir(dir_)))
+    if (!disk_->Exists(dir_ + "/store") && !disk_->IsDir(dir_ + "/journal") && !disk_->IsDir(SettledDir(dir_)))
       return Status(Code::kNotFound, fmt::format("{}: not a data directory of Quipu", dir_));
     QUIPU_ASSIGN_OR_RETURN(lock_, disk_->Lock(dir_ + "/lock"));
     auto identity = ReadStoreIdentity(disk_, dir_);
@@ -118,7 +118,7 @@ class Check {
       sources_.insert({r.source.id[0], r.source.id[1]});
     }
     for (uint32_t shard = 0; shard < identity_.shards; ++shard) {
-      QUIPU_ASSIGN_OR_RETURN(auto row, settled_->GetMeta(PositionKey(shard)));
+      QUIPU_ASSIGN_OR_RETURN(auto row, settled_->GetMeta(PositionKey(PositionGeneration(identity_), shard)));
       SettledPosition position;
       if (row && !DecodeSettledPosition(*row, &position))
         return Status(Code::kDataLoss, fmt::format("the settled position of shard {} does not decode", shard));
@@ -144,18 +144,24 @@ class Check {
   // ---- the journal
   Status ReadTail() {
     if (!meta_intact_) return OkStatus();
+    auto steps = StepIndex::Read(disk_, settled_.get(), dir_, identity_);
+    QUIPU_ASSIGN_OR_RETURN(bool whole, Intact(dir_ + "/journal", steps.status()));
+    if (!whole) return OkStatus();
     for (uint32_t shard = 0; shard < identity_.shards; ++shard) {
-      std::string journal = JournalDir(dir_, shard);
+      std::string journal = JournalDir(dir_, identity_, shard);
       if (!disk_->IsDir(journal)) {
         Find(journal, "missing");
         continue;
       }
       QUIPU_RETURN_IF_ERROR(AddSizes(journal));
-      auto end =
-          ReadJournal(disk_, journal, {.store_id = {identity_.store_id[0], identity_.store_id[1]}, .shard = shard},
-                      positions_[shard].position, [&](const FrameHeader& h, std::string_view payload) {
-                        return TakeFrame(positions_[shard].position, h, payload);
-                      });
+      auto end = ReadJournal(disk_, journal, JournalIdentityOf(identity_, shard), positions_[shard].position,
+                             [&](const FrameHeader& h, std::string_view payload) {
+                               StepRecord step;
+                               if (BeginsStep(payload, h.commit_us, &step) && !steps->Holds(step)) {
+                                 return Status(Code::kConditionNotMet, "a part of the step is missing");
+                               }
+                               return TakeFrame(positions_[shard].position, h, payload);
+                             });
       QUIPU_ASSIGN_OR_RETURN(bool intact, Intact(journal, end.status()));
       if (intact) report_.journal_frames += end->frames;
     }
@@ -366,15 +372,21 @@ class Check {
 
   Status CheckCounts() {
     counts_.resize(std::max(counts_.size(), namespaces_.size()));
-    for (NamespaceId ns = 0; ns < counts_.size(); ++ns) {
-      uint64_t stored = 0;
-      for (uint32_t shard = 0; shard < identity_.shards; ++shard) {
-        QUIPU_ASSIGN_OR_RETURN(auto row, settled_->GetMeta(CountKey(shard, ns)));
-        uint64_t count = 0;
-        if (row && GetVarint(row->data(), row->data() + row->size(), &count) != row->data() + row->size())
-          return Status(Code::kDataLoss, fmt::format("the count of namespace {} does not decode", ns));
-        stored += count;
+    // A namespace's count is the sum over all shards, those that are no more too.
+    std::map<NamespaceId, uint64_t> stored_counts;
+    QUIPU_ASSIGN_OR_RETURN(auto rows, settled_->ListMeta(kCountPrefix));
+    for (const auto& [key, value] : rows) {
+      uint32_t shard;
+      NamespaceId ns;
+      uint64_t count;
+      const char* end = value.data() + value.size();
+      if (!DecodeCountKey(key, &shard, &ns) || GetVarint(value.data(), end, &count) != end) {
+        return Status(Code::kDataLoss, "the count of a namespace does not decode");
       }
+      stored_counts[ns] += count;
+    }
+    for (NamespaceId ns = 0; ns < counts_.size(); ++ns) {
+      uint64_t stored = stored_counts[ns];
       if (stored != counts_[ns]) {
         Find(fmt::format("namespace {}", ns < namespaces_.size() ? namespaces_[ns].name : fmt::format("#{}", ns)),
              fmt::format("{} counters are settled, but the count says {}", counts_[ns], stored));

@@ -19,19 +19,22 @@ class World {
     options_.shard.journal.segment_bytes = 1u << 20;
     options_.shard.journal.frame_bytes_max = 256u << 10;
   }
+  explicit World(size_t shards) : World() { shards_ = shards; }
   Status Start() {
-    auto engine = Engine::Open(&disk_, &random_, &loop_, options_);
+    auto engine = Engine::Open(&disk_, &random_, std::vector<rt::Loop*>(shards_, &loop_), options_);
     if (!engine.ok()) return engine.status();
     engine_ = std::move(*engine);
     return OkStatus();
   }
   void Stop() {
-    bool closed = false;
-    engine_->store()->Close([&](Status s) {
-      EXPECT_TRUE(s.ok()) << s.ToString();
-      closed = true;
-    });
-    EXPECT_TRUE(loop_.RunUntil([&] { return closed; }, clock_.MonoMicros() + 10'000'000));
+    size_t closed = 0;
+    for (uint32_t i = 0; i < shards_; ++i) {
+      engine_->store(i)->Close([&](Status s) {
+        EXPECT_TRUE(s.ok()) << s.ToString();
+        ++closed;
+      });
+    }
+    EXPECT_TRUE(loop_.RunUntil([&] { return closed == shards_; }, clock_.MonoMicros() + 10'000'000));
     engine_.reset();
   }
   void Kill(bool power) {
@@ -68,14 +71,33 @@ class World {
     return Do(op).value;
   }
   void Settle() {
-    bool done = false;
-    engine_->store()->SettleNow([&](Status s) {
-      EXPECT_TRUE(s.ok()) << s.ToString();
-      done = true;
-    });
-    EXPECT_TRUE(loop_.RunUntil([&] { return done; }, clock_.MonoMicros() + 100'000'000));
+    size_t done = 0;
+    for (uint32_t i = 0; i < shards_; ++i) {
+      engine_->shard(i)->SettleNow([&](Status s) {
+        EXPECT_TRUE(s.ok()) << s.ToString();
+        ++done;
+      });
+    }
+    EXPECT_TRUE(loop_.RunUntil([&] { return done == shards_; }, clock_.MonoMicros() + 100'000'000));
   }
-  Shard* store() { return engine_->store(); }
+  // Several ops in one batch, from shard `home`.
+  Batch DoAll(std::vector<Op>* ops, bool atomic, bool all_or_nothing = false, uint32_t home = 0) {
+    for (Op& op : *ops) op.hash = HashCounter(op.ns, op.name);
+    Batch batch;
+    bool done = false;
+    batch.ops = *ops;
+    batch.atomic = atomic;
+    batch.all_or_nothing = all_or_nothing;
+    batch.owner = &done;
+    batch.on_done = [](Batch* b) { *static_cast<bool*>(b->owner) = true; };
+    engine_->store(home)->Submit(&batch);
+    EXPECT_TRUE(loop_.RunUntil([&] { return done; }, clock_.MonoMicros() + 10'000'000));
+    return batch;
+  }
+  EventStore* store() { return engine_->store(); }
+  Engine* engine() { return engine_.get(); }
+  sim::SimDisk& disk() { return disk_; }
+  void set_shards(size_t n) { shards_ = n; }
   sim::SimLoop& loop() { return loop_; }
   sim::SimClock& clock() { return clock_; }
 
@@ -86,6 +108,7 @@ class World {
   sim::SimLoop loop_;
   sim::SimRandom random_;
   EngineOptions options_;
+  size_t shards_ = 1;
   std::unique_ptr<Engine> engine_;
 };
 
@@ -138,6 +161,121 @@ TEST(Engine, SettlesInTheBackgroundAndForgetsNothing) {
     EXPECT_TRUE(again.replayed);
     EXPECT_EQ(again.value, -50);
   }
+}
+
+std::vector<Op> AddToMany(const std::vector<std::string>& names, int64_t delta) {
+  std::vector<Op> ops;
+  for (const std::string& name : names) {
+    Op op;
+    op.kind = OpKind::kAdd;
+    op.name = name;
+    op.delta = delta;
+    ops.push_back(op);
+  }
+  return ops;
+}
+
+std::vector<std::string> Names(int n) {
+  std::vector<std::string> names;
+  for (int i = 0; i < n; ++i) names.push_back(fmt::format("name-{}", i));
+  return names;
+}
+
+TEST(Shards, AnswerForEachOthersCountersFromEveryHome) {
+  World world(4);
+  ASSERT_TRUE(world.Start().ok());
+  std::vector<std::string> names = Names(40);
+  for (uint32_t home = 0; home < 4; ++home) {
+    auto ops = AddToMany(names, 1);
+    Batch batch = world.DoAll(&ops, false, false, home);
+    EXPECT_TRUE(batch.status.ok());
+    for (const Op& op : ops) EXPECT_EQ(op.value, home + 1);
+  }
+  EXPECT_EQ(world.store()->CountCounters(0), 40u);
+  world.Kill(true);
+  ASSERT_TRUE(world.Start().ok());
+  for (const std::string& name : names) EXPECT_EQ(world.Get(name), 4);
+}
+
+TEST(Shards, TheirNumberMayChangeAtARestart) {
+  World world(3);
+  ASSERT_TRUE(world.Start().ok());
+  std::vector<std::string> names = Names(60);
+  int64_t value = 0;
+  int round = 0;
+  for (size_t shards : {1u, 4u, 2u, 3u, 1u}) {
+    std::string token = fmt::format("token-{}", ++round);
+    auto ops = AddToMany(names, 7);
+    world.DoAll(&ops, false);
+    value += 7;
+    Op token_add = world.Add("name-1", 0, token);
+    EXPECT_FALSE(token_add.replayed);
+    world.Kill(shards % 2 == 0);
+    world.set_shards(shards);
+    Status s = world.Start();
+    ASSERT_TRUE(s.ok()) << s.ToString();
+    for (const std::string& name : names) ASSERT_EQ(world.Get(name), value) << name << " on " << shards;
+    EXPECT_EQ(world.store()->CountCounters(0), 60u);
+    EXPECT_TRUE(world.Add("name-1", 0, token).replayed);
+  }
+}
+
+TEST(Shards, AnAllOrNothingStepFailsOnAllOfThem) {
+  World world(4);
+  ASSERT_TRUE(world.Start().ok());
+  auto ops = AddToMany(Names(12), 5);
+  ops[7].bounded = true;
+  ops[7].ceiling = 4;
+  Batch batch = world.DoAll(&ops, true, true);
+  EXPECT_EQ(batch.code, Code::kConditionNotMet);
+  EXPECT_EQ(batch.failed_index, 7u);
+  for (const std::string& name : Names(12)) EXPECT_EQ(world.Get(name), 0);
+}
+
+// Power goes at every disk call of a life of steps over four shards: each step is there on all of them or on none.
+TEST(Shards, AStepIsThereAsAWholeOrNotAtAllWheneverThePowerGoes) {
+  std::vector<std::string> names = Names(16);
+  int cut = 0, kept = 0;
+  for (uint64_t call = 1; call < 400; ++call) {
+    World world(4);
+    ASSERT_TRUE(world.Start().ok());
+    auto first = AddToMany(names, 1);
+    world.DoAll(&first, true);
+    world.disk().CrashAt(world.disk().calls() + call);
+    int acknowledged = 1;
+    bool crashed = false;
+    for (int step = 0; step < 4 && !crashed; ++step) {
+      auto ops = AddToMany(names, 1);
+      for (Op& op : ops) op.hash = HashCounter(op.ns, op.name);
+      auto done = std::make_unique<bool>(false);
+      Batch batch;
+      batch.ops = ops;
+      batch.atomic = true;
+      batch.owner = done.get();
+      batch.on_done = [](Batch* b) { *static_cast<bool*>(b->owner) = true; };
+      world.store()->Submit(&batch);
+      world.loop().RunUntil([&] { return *done || world.disk().off(); }, world.clock().MonoMicros() + 1'000'000);
+      if (*done && batch.status.ok() && !world.disk().off()) {
+        ++acknowledged;
+      } else {
+        crashed = true;
+        world.Kill(true);
+      }
+    }
+    if (!crashed) break;
+    Status s = world.Start();
+    ASSERT_TRUE(s.ok()) << "call " << call << ": " << s.ToString();
+    int64_t value = world.Get(names[0]);
+    for (const std::string& name : names) ASSERT_EQ(world.Get(name), value) << name << " after call " << call;
+    ASSERT_GE(value, acknowledged) << call;
+    ASSERT_LE(value, acknowledged + 1) << call;
+    (value == acknowledged ? cut : kept) += 1;
+    world.Kill(true);
+    ASSERT_TRUE(world.Start().ok()) << call;
+    for (const std::string& name : names) ASSERT_EQ(world.Get(name), value) << name << " after call " << call;
+  }
+  EXPECT_GT(cut, 0);
+  EXPECT_GT(kept, 0);
 }
 
 }  // namespace

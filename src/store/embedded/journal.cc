@@ -12,6 +12,8 @@ constexpr size_t kEagerBytes = 256u << 10;  // a frame this full is worth a writ
 constexpr int kSparesMax = 2;
 constexpr int64_t kRetryLayoutUs = 500'000;
 
+std::string PathOf(const std::string& dir, uint64_t segment) { return fmt::format("{}/{:016}.log", dir, segment); }
+
 size_t RoundUp(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 }  // namespace
@@ -55,7 +57,7 @@ Journal::~Journal() {
   loop_->RemoveTurnHook(this);
 }
 
-std::string Journal::SegmentPath(uint64_t segment) const { return fmt::format("{}/{:016}.log", dir_, segment); }
+std::string Journal::SegmentPath(uint64_t segment) const { return PathOf(dir_, segment); }
 std::string Journal::SparePath(int n) const { return fmt::format("{}/spare-{}.log", dir_, n); }
 
 namespace {
@@ -99,13 +101,16 @@ Status LayOut(const Layout& layout) {
 
 }  // namespace
 
+Status LayOutSegment(rt::Disk* disk, const std::string& dir, const SegmentHeader& header) {
+  return LayOut({.disk = disk, .dir = dir, .path = PathOf(dir, header.segment), .spare = "", .header = header});
+}
+
 Status Journal::Open() {
   for (int n = 0; n < kSparesMax && disk_->Exists(SparePath(n)); ++n) spares_ = n + 1;
   if (segment_ == 0) {
     segment_ = 1;
     offset_ = kSegmentHeaderBytes;
-    QUIPU_RETURN_IF_ERROR(
-        LayOut({.disk = disk_, .dir = dir_, .path = SegmentPath(segment_), .spare = "", .header = HeaderOf(segment_)}));
+    QUIPU_RETURN_IF_ERROR(LayOutSegment(disk_, dir_, HeaderOf(segment_)));
     segments_.push_back({.segment = segment_, .first = 0});
   }
   QUIPU_ASSIGN_OR_RETURN(file_, disk_->OpenLog(SegmentPath(segment_), loop_));

@@ -36,6 +36,9 @@ struct SegmentInfo {
   Position first = 0;  // position of its first record, 0 while it has none
 };
 
+// Makes segment `header.segment` in `dir`, on the medium under its name when it returns. Blocking.
+Status LayOutSegment(rt::Disk* disk, const std::string& dir, const SegmentHeader& header);
+
 class Journal : public rt::TurnHook {
  public:
   // Where writing goes on after recovery.
@@ -75,6 +78,10 @@ class Journal : public rt::TurnHook {
   Micros frame_us();
   // Changes when a new frame is opened: bytes of the open frame may be patched while this stays the same.
   uint64_t frame_serial() const { return frame_serial_; }
+  // What is appended next goes into another frame than what has been appended so far.
+  void Seal() {
+    if (open_records_ > 0) SealOpenFrame();
+  }
   // Somebody waits for what has been appended so far.
   void Hurry() { urgent_ = true; }
 

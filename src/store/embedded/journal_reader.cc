@@ -137,7 +137,15 @@ Result<JournalEnd> ReadJournal(rt::Disk* disk, const std::string& dir, const Jou
       end.start.segment = segment;
       end.start.offset = offset;
     }
-    if (cut) break;
+    if (cut) {
+      for (uint64_t at = offset; at + kFrameHeaderBytes <= bytes.size(); at += kFrameAlignMin) {
+        FrameHeader h;
+        if (!DecodeFrame(bytes.At(at), &h) || h.segment != segment || h.shard != identity.shard) continue;
+        max_epoch = std::max(max_epoch, h.epoch);
+        end.cut_frames.push_back(at);
+      }
+      break;
+    }
     if (expected == 0) expected = settled + 1;
     // Is this the end of the segment's frames because the next segment goes on, or the end of the journal?
     if (!last_segment) {
@@ -176,6 +184,21 @@ Result<JournalEnd> ReadJournal(rt::Disk* disk, const std::string& dir, const Jou
   end.start.previous_crc = previous_crc;
   end.start.epoch = max_epoch + 1;
   return end;
+}
+
+Status WipeBeyond(rt::Disk* disk, const std::string& dir, const JournalEnd& end) {
+  for (size_t i = end.beyond.size(); i > 0; --i) {
+    QUIPU_RETURN_IF_ERROR(disk->Remove(end.beyond[i - 1]));
+    QUIPU_RETURN_IF_ERROR(disk->SyncDir(dir));
+  }
+  if (end.cut_frames.empty()) return OkStatus();
+  QUIPU_ASSIGN_OR_RETURN(auto file, disk->Open(dir + "/" + SegmentName(end.start.segment), rt::OpenMode::kReadWrite));
+  const std::vector<char> zeros(kFrameAlignMin);
+  for (size_t i = end.cut_frames.size(); i > 0; --i) {
+    QUIPU_RETURN_IF_ERROR(file->WriteAt(end.cut_frames[i - 1], zeros));
+    QUIPU_RETURN_IF_ERROR(file->Sync());
+  }
+  return OkStatus();
 }
 
 Status ReadFrames(rt::Disk* disk, const std::string& dir, const std::vector<uint64_t>& segments, Position after,

@@ -27,6 +27,9 @@ struct JournalIdentity {
 struct JournalEnd {
   Journal::Start start;             // where writing goes on; epoch is one above every epoch seen
   std::vector<std::string> beyond;  // segments after the end: nothing acknowledged is in them; to be removed first
+  // Where `visit` ended the journal before a frame: offsets of the valid frames from there on in the last segment. They
+  // must be wiped, last one first, before anything is written.
+  std::vector<uint64_t> cut_frames;
   uint64_t frames = 0;
 };
 
@@ -35,6 +38,10 @@ struct JournalEnd {
 Result<JournalEnd> ReadJournal(rt::Disk* disk, const std::string& dir, const JournalIdentity& identity,
                                Position settled,
                                const std::function<Status(const FrameHeader&, std::string_view payload)>& visit);
+
+// Makes what ReadJournal found beyond the end disappear for good: without this, frames from before a crash could pass
+// for proof of damage later. Idempotent; a crash in between leaves a journal that reads the same.
+Status WipeBeyond(rt::Disk* disk, const std::string& dir, const JournalEnd& end);
 
 // Visits the frames with positions in (after, through] of segments known to be whole (the settler's case).
 Status ReadFrames(rt::Disk* disk, const std::string& dir, const std::vector<uint64_t>& segments, Position after,

@@ -124,9 +124,13 @@ size_t EncodeSource(const SourceRecord& r, char* out) {
 size_t EncodeStep(const StepRecord& r, char* out) {
   char* p = out;
   *p++ = static_cast<char>(RecordType::kStep);
-  p = PutFixed(p, r.step_id[0]);
-  p = PutFixed(p, r.step_id[1]);
-  p = PutVarint(p, r.participants);
+  p = PutFixed(p, r.id[0]);
+  p = PutFixed(p, r.id[1]);
+  p = PutVarint(p, r.parts.size());
+  for (const StepRecord::Part& part : r.parts) {
+    p = PutVarint(p, part.shard);
+    p = PutVarint(p, part.position);
+  }
   return static_cast<size_t>(p - out);
 }
 
@@ -241,11 +245,16 @@ bool DecodeRecord(const char** pp, const char* end, Micros frame_us, Record* out
     case static_cast<uint8_t>(RecordType::kStep):
       out->type = RecordType::kStep;
       if (first != static_cast<uint8_t>(RecordType::kStep) || end - p < 16) return false;
-      out->step.step_id[0] = GetFixed<uint64_t>(p);
-      out->step.step_id[1] = GetFixed<uint64_t>(p + 8);
+      out->step.id[0] = GetFixed<uint64_t>(p);
+      out->step.id[1] = GetFixed<uint64_t>(p + 8);
       p += 16;
-      if (!(p = GetVarint(p, end, &u)) || u < 2 || u > 65536) return false;
-      out->step.participants = static_cast<uint32_t>(u);
+      if (!(p = GetVarint(p, end, &u)) || u < 2 || u > kStepPartsMax) return false;
+      out->step.parts.resize(u);
+      for (StepRecord::Part& part : out->step.parts) {
+        if (!(p = GetVarint(p, end, &u)) || u >= kStepPartsMax) return false;
+        part.shard = static_cast<uint32_t>(u);
+        if (!(p = GetVarint(p, end, &part.position))) return false;
+      }
       break;
     default:
       return false;

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "model/ids.h"
 #include "model/token.h"
@@ -61,11 +62,17 @@ struct SourceRecord {
   std::string_view label;
 };
 
-// First in its frame; an atomic step within one shard needs none, because a frame is there as a whole or not at all.
+// First in its frame, which holds one shard's part of an atomic step and nothing else. A step within one shard needs
+// none, because a frame is there as a whole or not at all.
 struct StepRecord {
-  uint64_t step_id[2] = {0, 0};
-  uint32_t participants = 0;  // how many journals hold a part
+  struct Part {
+    uint32_t shard = 0;
+    Position position = 0;  // of that shard's step record
+  };
+  uint64_t id[2] = {0, 0};
+  std::vector<Part> parts;  // of all participants, this shard's too
 };
+inline constexpr size_t kStepPartsMax = 256;
 
 // Upper bound of one encoded record, for the buffer's headroom.
 inline constexpr size_t kRecordBytesMax = 4096;

@@ -79,7 +79,7 @@ class SettleJob {
     QUIPU_ASSERT(!frames_.empty(), "nothing between {} and {}", in_.after, in_.through);
     reached_ = frames_.back().header.first + frames_.back().header.records - 1;
     commit_us_ = frames_.back().header.commit_us;
-    QUIPU_ASSIGN_OR_RETURN(auto position, in_.settled->GetMeta(PositionKey(in_.shard)));
+    QUIPU_ASSIGN_OR_RETURN(auto position, in_.settled->GetMeta(PositionKey(in_.generation, in_.shard)));
     SettledPosition before;
     if (position && !DecodeSettledPosition(*position, &before))
       return Status(Code::kDataLoss, "the settled position does not decode");
@@ -269,7 +269,7 @@ class SettleJob {
     }
     for (const auto& [id, record] : namespaces_) rows[NamespaceKey(id)] = std::string(record);
     for (const auto& [id, record] : sources_) rows[SourceKey(id.first, id.second)] = std::string(record);
-    rows[PositionKey(in_.shard)] =
+    rows[PositionKey(in_.generation, in_.shard)] =
         EncodeSettledPosition({.position = reached_, .commit_us = commit_us_, .newest_own_us = newest_own_us_});
     for (const auto& [key, value] : rows) QUIPU_RETURN_IF_ERROR(run_->PutMeta(key, value));
     return OkStatus();
@@ -357,6 +357,17 @@ int64_t IntervalStart(Interval interval, Micros event_us) {
   return us - (within < 0 ? within + width : within);
 }
 
+bool BeginsStep(std::string_view payload, Micros frame_us, StepRecord* step) {
+  const char* p = payload.data();
+  Record r;
+  if (payload.empty() || (payload[0] & 7) != static_cast<int>(RecordType::kStep) ||
+      !DecodeRecord(&p, payload.data() + payload.size(), frame_us, &r)) {
+    return false;
+  }
+  *step = r.step;
+  return true;
+}
+
 TokenPrint MakeTokenPrint(uint64_t seed, uint64_t counter_hash, NamespaceId ns, std::string_view name,
                           std::string_view token) {
   uint64_t counter = XXH3_64bits_withSeed(name.data(), name.size(), seed + ns) ^ counter_hash;
@@ -364,7 +375,9 @@ TokenPrint MakeTokenPrint(uint64_t seed, uint64_t counter_hash, NamespaceId ns, 
   return {.hi = h.high64, .lo = h.low64};
 }
 
-std::string PositionKey(uint32_t shard) { return fmt::format("position/{:08x}", shard); }
+std::string PositionKey(std::string_view generation, uint32_t shard) {
+  return fmt::format("{}{}/{:08x}", kPositionPrefix, generation, shard);
+}
 
 std::string EncodeSettledPosition(const SettledPosition& p) {
   char buffer[3 * kVarintBytesMax];
@@ -385,6 +398,12 @@ std::string CountKey(uint32_t shard, NamespaceId ns) {
   char buffer[8];
   PutBig32(PutBig32(buffer, shard), ns);
   return std::string(kCountPrefix) + std::string(buffer, sizeof buffer);
+}
+bool DecodeCountKey(std::string_view key, uint32_t* shard, NamespaceId* ns) {
+  if (key.size() != kCountPrefix.size() + 8 || !key.starts_with(kCountPrefix)) return false;
+  *shard = __builtin_bswap32(GetFixed<uint32_t>(key.data() + kCountPrefix.size()));
+  *ns = __builtin_bswap32(GetFixed<uint32_t>(key.data() + kCountPrefix.size() + 4));
+  return *ns <= kNamespaceIdMax;
 }
 std::string NamespaceKey(NamespaceId ns) {
   char buffer[4];

@@ -24,6 +24,7 @@ struct SettleInput {
   std::string journal_dir;
   std::vector<uint64_t> segments;
   uint32_t shard = 0;
+  std::string generation;  // of the set of journals
   uint64_t token_seed = 0;
   Position after = 0;             // settled already
   Position through = 0;           // durable
@@ -46,11 +47,13 @@ struct SettledPosition {
   Micros commit_us = 0;
   Micros newest_own_us = kNoTime;
 };
-std::string PositionKey(uint32_t shard);
+inline constexpr std::string_view kPositionPrefix = "position/";  // position/<generation>/<shard>
+std::string PositionKey(std::string_view generation, uint32_t shard);
 std::string EncodeSettledPosition(const SettledPosition& p);
 bool DecodeSettledPosition(std::string_view bytes, SettledPosition* p);
 inline constexpr std::string_view kCountPrefix = "count/";  // count/<shard 4 BE><ns 4 BE> -> varint
 std::string CountKey(uint32_t shard, NamespaceId ns);
+bool DecodeCountKey(std::string_view key, uint32_t* shard, NamespaceId* ns);
 inline constexpr std::string_view kNamespacePrefix = "ns/";  // ns/<id 4 BE> -> the namespace's journal record
 std::string NamespaceKey(NamespaceId ns);
 inline constexpr std::string_view kSourcePrefix = "source/";  // source/<id 16 BE> -> the source's journal record
@@ -69,6 +72,9 @@ SettledEvent EventOf(const CounterRecord& r, Position position, std::string_view
 // Start of the interval that an add of this event time belongs to; the times of the first day that 64 bits hold belong
 // to the second.
 int64_t IntervalStart(Interval interval, Micros event_us);
+
+// Whether a frame is one shard's part of a step over several.
+bool BeginsStep(std::string_view payload, Micros frame_us, StepRecord* step);
 
 // 128 bits for (namespace, counter, token text), with the data directory's secret.
 TokenPrint MakeTokenPrint(uint64_t seed, uint64_t counter_hash, NamespaceId ns, std::string_view name,

@@ -38,15 +38,18 @@ Status Shard::LoadMeta() {
                    .settings = settings,
                    .tokens_known_since_us = r.ns.tokens_known_since_us});
   }
-  namespaces_ = std::make_shared<NamespaceTable>(all);
-  counts_.assign(all.size(), 0);
-  for (const Namespace& ns : all) {
-    QUIPU_ASSIGN_OR_RETURN(auto count, context_.settled->GetMeta(CountKey(context_.identity.shard, ns.id)));
-    if (!count) continue;
-    if (!GetVarint(count->data(), count->data() + count->size(), &counts_[ns.id])) {
-      return Status(Code::kDataLoss, fmt::format("the settled count of namespace {} does not decode", ns.name));
+  namespaces_ = context_.namespaces ? context_.namespaces : std::make_shared<NamespaceTable>(all);
+  // Every shard's own number, and those of shards that are no more.
+  QUIPU_ASSIGN_OR_RETURN(auto counts, context_.settled->ListMeta(kCountPrefix));
+  for (const auto& [key, value] : counts) {
+    uint32_t shard;
+    NamespaceId ns;
+    uint64_t count;
+    if (!DecodeCountKey(key, &shard, &ns) || !GetVarint(value.data(), value.data() + value.size(), &count)) {
+      return Status(Code::kDataLoss, "a settled count does not decode");
     }
-    if (counts_[ns.id] > 0) all_resident_ = false;
+    if (count != 0) all_resident_ = false;
+    if (shard % context_.shards == number()) counts_.Add(ns, count);
   }
   QUIPU_ASSIGN_OR_RETURN(auto sources, context_.settled->ListMeta(kSourcePrefix));
   for (const auto& [key, value] : sources) {
@@ -56,6 +59,7 @@ Status Shard::LoadMeta() {
       return Status(Code::kDataLoss, "a settled source row does not decode");
     }
     SourceId id{r.source.id[0], r.source.id[1]};
+    if (ShardOf(id, context_.shards) != number()) continue;
     sources_[id] = {.id = id,
                     .anchor = {r.source.anchor[0], r.source.anchor[1]},
                     .offset = r.source.offset,
@@ -70,11 +74,12 @@ Status Shard::LoadMeta() {
     uint64_t hash;
     if (!DecodeExpiryKey(key, &due_ms, &ns, &hash))
       return Status(Code::kDataLoss, "a settled expiry row does not decode");
+    if (ShardOf(hash, context_.shards) != number()) continue;
     expiries_.push({.due_ms = static_cast<uint64_t>(due_ms) & ((uint64_t{1} << 44) - 1),
                     .ns = ns & kNamespaceIdMax,
                     .hash = hash});
   }
-  QUIPU_ASSIGN_OR_RETURN(auto position, context_.settled->GetMeta(PositionKey(context_.identity.shard)));
+  QUIPU_ASSIGN_OR_RETURN(auto position, context_.settled->GetMeta(PositionKey(context_.position_generation, number())));
   if (position) {
     SettledPosition p;
     if (!DecodeSettledPosition(*position, &p)) return Status(Code::kDataLoss, "the settled position does not decode");
@@ -140,7 +145,7 @@ Status Shard::ReplayFrame(const FrameHeader& header, std::string_view payload) {
         if (r.exists)
           state = {.value = r.value, .expiry_ms = r.expiry_ms, .last_write_us = r.last_write_us, .exists = true};
         SetSlot(slot, state, position);
-        counts_[r.ns] += (r.exists ? 1u : 0u) - (r.existed ? 1u : 0u);
+        if (r.exists != r.existed) counts_.Add(r.ns, r.exists ? 1 : ~uint64_t{0});
         break;
       }
     }
@@ -149,13 +154,18 @@ Status Shard::ReplayFrame(const FrameHeader& header, std::string_view payload) {
   return OkStatus();
 }
 
-Status Shard::Recover() {
+Status Shard::Recover(const std::function<bool(const StepRecord&)>& step_holds) {
   QUIPU_RETURN_IF_ERROR(LoadMeta());
   auto end = ReadJournal(context_.disk, context_.journal_dir, context_.identity, settled_,
-                         [this](const FrameHeader& h, std::string_view payload) { return ReplayFrame(h, payload); });
+                         [&](const FrameHeader& h, std::string_view payload) {
+                           StepRecord step;
+                           if (BeginsStep(payload, h.commit_us, &step) && !step_holds(step)) {
+                             return Status(Code::kConditionNotMet, "a part of the step is missing");
+                           }
+                           return ReplayFrame(h, payload);
+                         });
   if (!end.ok()) return end.status();
-  for (const std::string& path : end->beyond) QUIPU_RETURN_IF_ERROR(context_.disk->Remove(path));
-  if (!end->beyond.empty()) QUIPU_RETURN_IF_ERROR(context_.disk->SyncDir(context_.journal_dir));
+  QUIPU_RETURN_IF_ERROR(WipeBeyond(context_.disk, context_.journal_dir, *end));
   Journal::Start start = end->start;
   // Time goes on from the last commit, also where that was settled and its segment is gone.
   start.commit_us = std::max(start.commit_us, settled_commit_us_);
@@ -165,6 +175,7 @@ Status Shard::Recover() {
   last_seen_wall_us_ = loop_->WallMicros();
   last_seen_mono_us_ = loop_->MonoMicros();
 
+  if (number() != 0) return Begin();
   if (namespaces_->all().empty()) {
     Namespace ns{.id = kDefaultNamespace, .name = "default"};
     for (const auto& [name, settings] : context_.namespace_seeds) {
@@ -176,6 +187,10 @@ Status Shard::Recover() {
     if (namespaces_->Find(name)) continue;
     AppendNamespace({.id = static_cast<NamespaceId>(namespaces_->all().size()), .name = name, .settings = settings});
   }
+  return Begin();
+}
+
+Status Shard::Begin() {
   loop_->Arm(&timer_, loop_->MonoMicros() + 100'000);
   return OkStatus();
 }
@@ -184,7 +199,6 @@ void Shard::ApplyNamespace(const Namespace& ns) {
   std::vector<Namespace> all = namespaces_->all();
   if (ns.id == all.size()) {
     all.push_back(ns);
-    counts_.push_back(0);
   } else {
     all[ns.id] = ns;
   }
@@ -247,6 +261,10 @@ void Shard::PutNamespace(const std::string& name, uint64_t expected_version, con
 }
 
 void Shard::FindSources(SourceId anchor, std::function<void(Result<std::vector<SourceState>>)> on_done) {
+  FindOwnSources(anchor, std::move(on_done));
+}
+
+void Shard::FindOwnSources(SourceId anchor, std::function<void(Result<std::vector<SourceState>>)> on_done) {
   std::vector<SourceState> found;
   for (const auto& [id, source] : sources_) {
     if (source.anchor == anchor) found.push_back(source);
@@ -262,29 +280,62 @@ void Shard::FindSources(SourceId anchor, std::function<void(Result<std::vector<S
   });
 }
 
-uint64_t Shard::CountCounters(NamespaceId ns) const { return ns < counts_.size() ? counts_[ns] : 0; }
+uint64_t Shard::CountCounters(NamespaceId ns) const {
+  if (!context_.all_counts) return counts_.Get(ns);
+  uint64_t sum = 0;
+  for (const NamespaceCounts* counts : *context_.all_counts) sum += counts->Get(ns);
+  return sum;
+}
 
 StoreInfo Shard::Info() const {
   StoreInfo info = info_;
   info.engine = "embedded";
   info.durable_position = journal_->durable();
   info.settled_position = settled_;
-  for (uint64_t n : counts_) info.counters += n;
+  for (const Namespace& ns : namespaces_->all()) info.counters += counts_.Get(ns.id);
   info.counters_with_expiry = with_expiry_;
   info.tokens_in_memory = tokens_.size();
   info.unsettled_bytes = journal_->bytes_since_release();
   info.memory_bytes = counters_.memory_bytes() + tokens_.memory_bytes();
-  info.fenced = journal_->fenced();
+  info.fenced = Fenced();
   return info;
 }
 
+void Shard::FenceFrom(const Status& reason) {
+  if (Fenced()) return;
+  fenced_from_outside_ = reason;
+  Show();
+}
+
 void Shard::OnJournalProgress() {
-  Position durable = journal_->durable();
-  bool fenced = journal_->fenced();
-  Status unknown =
-      fenced ? Status(Code::kUnknownOutcome, fmt::format("the commit failed: {}", journal_->fence_reason().message()))
-             : OkStatus();
-  while (waiting_head_ && (fenced || waiting_head_->gate <= durable)) {
+  if (journal_->fenced() && context_.on_fenced) std::exchange(context_.on_fenced, nullptr)(journal_->fence_reason());
+  for (Barrier& barrier : barriers_) {
+    if (barrier.counted || barrier.position > journal_->durable()) continue;
+    barrier.counted = true;
+    if (barrier.progress->missing.fetch_sub(1) != 1) continue;
+    for (const auto& [shard, position] : barrier.progress->parts) {
+      shard->loop()->Post([shard, position, alive = shard->alive_] {
+        if (*alive) shard->OnStepDurable(position);
+      });
+    }
+  }
+  Show();
+}
+
+void Shard::OnStepDurable(Position position) {
+  for (Barrier& barrier : barriers_) {
+    if (barrier.position == position) barrier.open = true;
+  }
+  while (!barriers_.empty() && barriers_.front().open) barriers_.pop_front();
+  Show();
+}
+
+void Shard::Show() {
+  Position visible = Visible();
+  bool fenced = Fenced();
+  Status unknown = fenced ? Status(Code::kUnknownOutcome, fmt::format("the commit failed: {}", FenceReason().message()))
+                          : OkStatus();
+  while (waiting_head_ && (fenced || waiting_head_->gate <= visible)) {
     Batch* batch = waiting_head_;
     waiting_head_ = batch->next;
     if (!waiting_head_) waiting_tail_ = nullptr;
@@ -295,7 +346,7 @@ void Shard::OnJournalProgress() {
   }
   for (size_t i = 0; i < waiting_scans_.size();) {
     ScanOp* op = waiting_scans_[i];
-    if (!fenced && op->gate > durable) {
+    if (!fenced && op->gate > visible) {
       ++i;
       continue;
     }
@@ -317,9 +368,9 @@ void Shard::OnTurnEnd() {
   if (!waiting_calls_.empty()) {
     auto calls = std::exchange(waiting_calls_, {});
     for (auto& call : calls) {
-      if (journal_->fenced() && call.first > journal_->durable()) {
+      if (Fenced() && call.first > Visible()) {
         call.second(Status(Code::kUnknownOutcome, "the commit failed"));
-      } else if (call.first <= journal_->durable()) {
+      } else if (call.first <= Visible()) {
         call.second(OkStatus());
       } else {
         waiting_calls_.push_back(std::move(call));
@@ -332,7 +383,7 @@ void Shard::Close(std::function<void(Status)> on_done) {
   closing_ = true;
   journal_->Close([this, on_done = std::move(on_done)] {
     OnTurnEnd();
-    on_done(journal_->fenced() ? journal_->fence_reason() : OkStatus());
+    on_done(Fenced() ? FenceReason() : OkStatus());
   });
 }
 

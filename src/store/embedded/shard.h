@@ -10,6 +10,7 @@
 // unknown.
 #pragma once
 #include <array>
+#include <atomic>
 #include <deque>
 #include <map>
 #include <queue>
@@ -22,6 +23,7 @@
 #include "store/embedded/counter_table.h"
 #include "store/embedded/journal.h"
 #include "store/embedded/journal_reader.h"
+#include "store/embedded/placement.h"
 #include "store/embedded/record.h"
 #include "store/embedded/settled.h"
 #include "store/embedded/settler.h"
@@ -39,6 +41,26 @@ struct ShardOptions {
   TokenWindow::Options tokens;
 };
 
+class Shard;
+
+// How far a step over several shards has come: each participant's part counts down once it is on the medium; the last
+// one tells all of them.
+struct StepProgress {
+  std::vector<std::pair<Shard*, Position>> parts;
+  std::atomic<size_t> missing = 0;
+};
+
+// Whether this op's result, as decided on paper, means that nothing of its batch may happen; and that outcome.
+bool UndoesBatch(const Batch& batch, const Op& op);
+void UndoBatch(Batch* batch, size_t failed, Code code);
+// Fails the batch and every op of it.
+void FailBatch(Batch* batch, Code code);
+bool ChecksVersions(const Batch& batch);
+// The order of a listing by name or by value.
+bool ScanBefore(const ScanOp& op, const CounterEntry& a, const CounterEntry& b);
+// Room that the op's records need at most.
+inline size_t RecordBound(const Op& op) { return 192 + 2 * op.name.size() + op.token.size(); }
+
 class Shard final : public EventStore, public Journal::Observer, public rt::TurnHook {
  public:
   struct Context {
@@ -48,13 +70,21 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
     uint64_t token_seed = 0;  // secret of the data directory
     std::string journal_dir;
     JournalIdentity identity;
+    uint32_t shards = 1;
+    std::string position_generation;  // names the settled positions of this set of journals
+    // Of all shards, this one's too; filled before anything is submitted.
+    const std::vector<const NamespaceCounts*>* all_counts = nullptr;
+    std::function<void(const Status&)> on_fenced;      // once, on this shard's loop; may be empty
+    std::shared_ptr<const NamespaceTable> namespaces;  // as shard 0 recovered them; null for shard 0 itself
     std::vector<std::pair<std::string, NamespaceSettings>> namespace_seeds;  // applied where a namespace is missing
   };
   Shard(const Context& context, const ShardOptions& options);
   ~Shard() override;
 
   // Reads the journal after the settled position and opens it for writing. Blocking; once, before anything else.
-  Status Recover();
+  // `step_holds` says of a step over several shards whether all its parts are there; the journal ends before the first
+  // that is not.
+  Status Recover(const std::function<bool(const StepRecord&)>& step_holds);
 
   void Submit(Batch* batch) override;
   void Scan(ScanOp* op) override;
@@ -73,6 +103,44 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   void OnJournalProgress() override;
   void OnTurnEnd() override;
 
+  const NamespaceCounts& counts() const { return counts_; }
+  uint32_t number() const { return context_.identity.shard; }
+  rt::Loop* loop() const { return loop_; }
+
+  // ---- for steps over several shards (step.cc), which hold the loops of all participants
+  // What an atomic step knows while it is decided on paper.
+  struct Paper {
+    struct State {
+      CounterState state;
+      bool changed;
+    };
+    std::map<std::string, State> states;
+    std::map<std::string, std::pair<uint64_t, Outcome>> tokens;  // content, outcome
+    std::map<NamespaceId, int64_t> created;
+  };
+  // Seals the open frame and begins one that will hold this shard's part alone. Returns the position that the step's
+  // own record will take; AppendStep then writes it.
+  Position BeginStep(size_t bytes);
+  void AppendStep(const StepRecord& record);
+  Code DecideOnPaper(const Op& given, Paper* paper, Op* op);
+  void DecideInStep(Op* op);
+  void ApplySource(const SourceStep& step);
+  uint64_t SourceOffset(const SourceId& id) const;
+  Code RefuseWrites() const;
+  bool closing() const { return closing_; }
+  // Ends the part. Nothing from `position` on is shown here before `done` is called on every participant: the step is
+  // on the medium of all of them.
+  void EndStep(Position position, std::shared_ptr<StepProgress> progress);
+  void OnStepDurable(Position position);
+  bool StepFits(size_t bytes) const;
+  Position LastPosition() const;
+  // Has batch->on_done called once `position` is shown (or the shard is fenced).
+  void ShowWhenVisible(Batch* batch, Position position);
+  void ApplyNamespace(const Namespace& ns);
+  // Another shard's journal failed: this one must not go on as if nothing had happened.
+  void FenceFrom(const Status& reason);
+  void FindOwnSources(SourceId anchor, std::function<void(Result<std::vector<SourceState>>)> on_done);
+
  private:
   // ---- ops (shard_submit.cc)
   struct Prepared {  // what the first pass over a batch works out for an op
@@ -84,16 +152,6 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   void DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns);
   void DecideTokenOutcome(Op* op, const Prepared& prepared, const Namespace& ns);
   void DecideRead(Op* op, const Namespace& ns);
-  struct Paper {  // what a batch would do, before it does it
-    struct State {
-      CounterState state;
-      bool changed;
-    };
-    std::map<std::string, State> states;
-    std::map<std::string, std::pair<uint64_t, Outcome>> tokens;  // content, outcome
-    std::map<NamespaceId, int64_t> created;
-  };
-  Code DecideOnPaper(const Op& given, Paper* paper, Op* op);
   bool HoldsOnPaper(Batch* batch);
   // The token's first result if it is known and still protects. kOk, or why that cannot be said.
   Code FindToken(const Op& op, const Prepared& prepared, const Namespace& ns, bool* found, TokenResult* result);
@@ -110,8 +168,6 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   }
   void Finish(Batch* batch);
   TokenPrint PrintOf(const Op& op) const;
-  size_t RecordBound(const Op& op) const { return 192 + 2 * op.name.size() + op.token.size(); }
-  Code RefuseWrites() const;
 
   // ---- listings (shard_scan.cc)
   struct ScanTask;
@@ -133,9 +189,12 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   // ---- life (shard.cc)
   Status LoadMeta();
   Status ReplayFrame(const FrameHeader& header, std::string_view payload);
-  void ApplyNamespace(const Namespace& ns);
   Position AppendNamespace(const Namespace& ns);
-  void CompleteWaiting();
+  Status Begin();
+  // Moves what has become visible from waiting to ready.
+  void Show();
+  bool Fenced() const { return journal_->fenced() || !fenced_from_outside_.ok(); }
+  const Status& FenceReason() const { return journal_->fenced() ? journal_->fence_reason() : fenced_from_outside_; }
 
   Context context_;
   ShardOptions options_;
@@ -159,7 +218,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   std::array<OpenSum, 256> open_sums_;
 
   std::shared_ptr<const NamespaceTable> namespaces_;
-  std::vector<uint64_t> counts_;  // counters that exist, by namespace
+  NamespaceCounts counts_;  // counters that exist
   uint64_t with_expiry_ = 0;
   std::map<SourceId, SourceState> sources_;
 
@@ -170,6 +229,17 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
 
   // Batches and scans whose results wait for the journal, ascending by gate; and those to be told at the end of the
   // turn.
+  // What may be shown: durable, and before every step that is not yet on the medium of all its participants.
+  Position Visible() const {
+    return barriers_.empty() ? journal_->durable() : std::min(journal_->durable(), barriers_.front().position - 1);
+  }
+  struct Barrier {
+    Position position = 0;
+    std::shared_ptr<StepProgress> progress;
+    bool counted = false;  // this shard's part is durable
+    bool open = false;     // all parts are
+  };
+  std::deque<Barrier> barriers_;
   Batch* waiting_head_ = nullptr;
   Batch* waiting_tail_ = nullptr;
   Batch* ready_head_ = nullptr;
@@ -202,6 +272,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   rt::Timer timer_;
 
   bool closing_ = false;
+  Status fenced_from_outside_;
   StoreInfo info_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -3,8 +3,6 @@
 #include "store/token_rules.h"
 
 namespace quipu::store {
-namespace {
-
 // Whether this op's result means that nothing of its batch may happen.
 bool UndoesBatch(const Batch& batch, const Op& op) {
   bool failed = op.code != Code::kOk;
@@ -12,7 +10,12 @@ bool UndoesBatch(const Batch& batch, const Op& op) {
   return op.kind == OpKind::kCheckVersion && failed;
 }
 
-}  // namespace
+void UndoBatch(Batch* batch, size_t failed, Code code) {
+  for (Op& op : batch->ops) FailOp(&op, Code::kConditionNotMet);
+  FailOp(&batch->ops[failed], code == Code::kOk ? Code::kConditionNotMet : code);
+  batch->failed_index = failed;
+  batch->code = Code::kConditionNotMet;
+}
 
 Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
   *op = given;
@@ -59,7 +62,7 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
   if (op->code != Code::kOk) return op->code;
   bool creates = !before.exists && after.exists;
   if (creates && ns.settings.counters_max > 0 &&
-      counts_[op->ns] + static_cast<uint64_t>(paper->created[op->ns]) >=
+      CountCounters(op->ns) + static_cast<uint64_t>(paper->created[op->ns]) >=
           static_cast<uint64_t>(ns.settings.counters_max)) {
     return Code::kQuotaExceeded;
   }
@@ -78,9 +81,7 @@ bool Shard::HoldsOnPaper(Batch* batch) {
     Op op;
     op.code = DecideOnPaper(batch->ops[i], &paper, &op);
     if (!UndoesBatch(*batch, op)) continue;
-    for (Op& other : batch->ops) FailOp(&other, Code::kConditionNotMet);
-    FailOp(&batch->ops[i], op.code == Code::kOk ? Code::kConditionNotMet : op.code);
-    batch->failed_index = i;
+    UndoBatch(batch, i, op.code);
     return false;
   }
   return true;

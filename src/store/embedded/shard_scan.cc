@@ -38,19 +38,21 @@ struct Shard::ScanTask {
   bool settled_done = false;
   // The best `limit` (+1, to know whether there are more) so far, in order.
   struct Better {
-    ScanOp::Order order;
-    bool ascending;
-    bool operator()(const CounterEntry& a, const CounterEntry& b) const {
-      if (order == ScanOp::Order::kTop && a.value != b.value) return ascending ? a.value < b.value : a.value > b.value;
-      return a.name < b.name;
-    }
+    const ScanOp* op = nullptr;
+    bool operator()(const CounterEntry& a, const CounterEntry& b) const { return ScanBefore(*op, a, b); }
   };
-  std::set<CounterEntry, Better> best{Better{}};
+  std::set<CounterEntry, Better> best;
   void Offer(CounterEntry entry) {
     best.insert(std::move(entry));
     if (best.size() > op->limit + 1) best.erase(std::prev(best.end()));
   }
 };
+
+bool ScanBefore(const ScanOp& op, const CounterEntry& a, const CounterEntry& b) {
+  if (op.order == ScanOp::Order::kTop && a.value != b.value)
+    return op.ascending ? a.value < b.value : a.value > b.value;
+  return a.name < b.name;
+}
 
 void Shard::Scan(ScanOp* op) {
   op->status = OkStatus();
@@ -77,8 +79,8 @@ void Shard::Scan(ScanOp* op) {
 void Shard::FinishScan(ScanOp* op) {
   if (namespaces_->all().size() > op->ns && namespaces_->Get(op->ns).settings.durability != Durability::kSync)
     op->gate = 0;
-  if (op->gate > journal_->durable()) {
-    if (journal_->fenced()) {
+  if (op->gate > Visible()) {
+    if (Fenced()) {
       op->status = Status(Code::kUnknownOutcome, "the journal is fenced");
     } else {
       journal_->Hurry();
@@ -137,6 +139,8 @@ void Shard::ScanHash(ScanOp* op) {
     for (auto& [hash, entry] : hot) op->entries.push_back(std::move(entry));
     op->gate = gate;
     cursor = end;
+    // The next partition may be another shard's.
+    if (cursor != 0 && ShardOf(cursor, context_.shards) != number()) break;
     if (cursor == 0 || op->entries.size() >= op->limit) break;
   }
   op->next_cursor = cursor;
@@ -149,7 +153,7 @@ void Shard::RunScanTask(const std::shared_ptr<ScanTask>& task) {
   now_ms_ = now_us_ / 1000;
   if (!task->started) {
     task->started = true;
-    task->best = std::set<CounterEntry, ScanTask::Better>(ScanTask::Better{op->order, op->ascending});
+    task->best = std::set<CounterEntry, ScanTask::Better>(ScanTask::Better{op});
     // All names of a group `k[` stand in one partition.
     if (size_t bracket = op->prefix.find('[');
         bracket != std::string::npos && bracket > 0 && op->prefix.find(']') == std::string::npos) {
@@ -178,7 +182,7 @@ void Shard::RunScanTask(const std::shared_ptr<ScanTask>& task) {
       // Beyond the last of a full page nothing can come in any more.
       if (task->best.size() > op->limit && name > task->best.rbegin()->name) return false;
       uint64_t hash = HashCounter(op->ns, name);
-      if (counters_.Find(hash, op->ns, name)) return true;
+      if (ShardOf(hash, context_.shards) != number() || counters_.Find(hash, op->ns, name)) return true;
       auto found = context_.settled->GetCounter({.ns = op->ns, .hash = hash, .name = name});
       if (!found.ok()) {
         op->status = found.status();
@@ -201,7 +205,8 @@ void Shard::RunScanTask(const std::shared_ptr<ScanTask>& task) {
         return false;
       }
       task->settled_from = c.hash;
-      if (!c.name.starts_with(op->prefix) || IsExpired(k.expiry_ms, now_ms_) || counters_.Find(c.hash, c.ns, c.name))
+      if (ShardOf(c.hash, context_.shards) != number() || !c.name.starts_with(op->prefix) ||
+          IsExpired(k.expiry_ms, now_ms_) || counters_.Find(c.hash, c.ns, c.name))
         return true;
       task->Offer(
           {.name = std::string(c.name), .value = k.value, .expiry_ms = k.expiry_ms, .last_write_us = k.last_write_us});
@@ -246,7 +251,7 @@ void Shard::Events(EventsOp* op) {
   job->after = op->after;
   job->limit = op->limit;
   job->segments = journal_->SegmentsAfter(settled_);
-  job->durable = journal_->durable();
+  job->durable = Visible();
   ++journal_readers_;
   auto run = [context = context_, job] {
     CounterRef counter{.ns = job->ns, .hash = job->hash, .name = job->name};
@@ -270,7 +275,7 @@ void Shard::Events(EventsOp* op) {
                   .token = std::string(e.token)});
     });
     if (!job->status.ok() || job->more) return;
-    auto row = context.settled->GetMeta(PositionKey(context.identity.shard));
+    auto row = context.settled->GetMeta(PositionKey(context.position_generation, context.identity.shard));
     SettledPosition settled;
     if (!row.ok() || (row->has_value() && !DecodeSettledPosition(**row, &settled))) {
       job->status = Status(Code::kDataLoss, "the settled position does not decode");

@@ -67,7 +67,7 @@ void Shard::Maintain() {
   }
   last_seen_wall_us_ = wall;
   last_seen_mono_us_ = mono;
-  if (journal_->fenced() || closing_) return;
+  if (Fenced() || closing_) return;
   SweepExpired();
   MaybeSettle();
   if (mono - last_retention_mono_us_ > kRetentionEveryUs) StartRetention();
@@ -104,7 +104,7 @@ void Shard::Maintain() {
 }
 
 void Shard::MaybeSettle() {
-  if (settling_ || journal_->durable() <= settled_) return;
+  if (settling_ || Visible() <= settled_) return;
   int64_t now = loop_->MonoMicros();
   bool due = journal_->bytes_since_release() >= options_.settle_bytes ||
              now - last_settle_mono_us_ >= options_.settle_interval_us || settle_wanted_;
@@ -122,10 +122,11 @@ void Shard::StartSettle() {
                     .settled = context_.settled,
                     .journal_dir = context_.journal_dir,
                     .segments = journal_->SegmentsAfter(settled_),
-                    .shard = context_.identity.shard,
+                    .shard = number(),
+                    .generation = context_.position_generation,
                     .token_seed = context_.token_seed,
                     .after = settled_,
-                    .through = journal_->durable(),
+                    .through = Visible(),
                     .bytes_max = options_.settle_bytes};
   loop_->RunOnWorker(
       rt::Worker::kSettle, [input, outcome] { *outcome = Settle(input); },
@@ -146,7 +147,7 @@ void Shard::OnSettled(const SettleOutcome& outcome) {
     ReleaseJournal();
   }
   auto waiters = std::exchange(settle_waiters_, {});
-  if (outcome.status.ok() && settled_ < journal_->durable() && !waiters.empty()) {
+  if (outcome.status.ok() && settled_ < Visible() && !waiters.empty()) {
     settle_waiters_ = std::move(waiters);
     return StartSettle();
   }
@@ -161,7 +162,7 @@ void Shard::ReleaseJournal() {
 void Shard::SettleNow(std::function<void(Status)> on_done) {
   settle_waiters_.push_back(std::move(on_done));
   if (settling_) return;
-  if (journal_->durable() <= settled_) {
+  if (Visible() <= settled_) {
     auto waiters = std::exchange(settle_waiters_, {});
     loop_->Post([waiters = std::move(waiters)] {
       for (auto& waiter : waiters) waiter(OkStatus());
@@ -185,6 +186,7 @@ void Shard::StartRetention() {
   Micros tokens_before = hold ? INT64_MIN : now_us - horizon_us;
   Micros events_before = hold ? INT64_MIN : now_us - std::max(retention_us, horizon_us);
   tokens_.Trim(options_.tokens_bytes_max, settled_, tokens_before);
+  if (number() != 0) return;  // the sorted runs are common to all shards: one of them looks after them
   retention_running_ = true;
   loop_->RunOnWorker(
       rt::Worker::kSettle,

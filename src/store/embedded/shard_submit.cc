@@ -12,6 +12,8 @@ int64_t WrappedDifference(int64_t a, int64_t b) {
   return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
 }
 
+}  // namespace
+
 void FailBatch(Batch* batch, Code code) {
   batch->code = code;
   for (Op& op : batch->ops) FailOp(&op, code);
@@ -20,8 +22,6 @@ void FailBatch(Batch* batch, Code code) {
 bool ChecksVersions(const Batch& batch) {
   return std::any_of(batch.ops.begin(), batch.ops.end(), [](const Op& op) { return op.kind == OpKind::kCheckVersion; });
 }
-
-}  // namespace
 
 TokenPrint Shard::PrintOf(const Op& op) const {
   return MakeTokenPrint(context_.token_seed, op.hash, op.ns, op.name, op.token);
@@ -89,7 +89,7 @@ void Shard::AppendExpiredDelete(CounterSlot* slot, bool urgent) {
   r.delta = r.applied;
   char* at = journal_->Reserve(kRecordBytesMax);
   Position position = journal_->Append(EncodeCounter(r, journal_->frame_us(), at), 1, urgent);
-  --counts_[slot->ns];
+  counts_.Add(static_cast<NamespaceId>(slot->ns), ~uint64_t{0});
   ++info_.expired_counters;
   SetSlot(slot, CounterState(), position);
 }
@@ -145,7 +145,7 @@ Position Shard::Commit(Op* op, CounterSlot** slot, const CounterState& before, c
   if (op->outcome == Outcome::kRefused) return position;  // kept for its token; the counter is as it was
   if (!*slot && after.exists) *slot = counters_.Insert(op->hash, op->ns, op->name);
   if (*slot) SetSlot(*slot, after, position);
-  counts_[op->ns] += (after.exists ? 1u : 0u) - (before.exists ? 1u : 0u);
+  if (after.exists != before.exists) counts_.Add(op->ns, after.exists ? 1 : ~uint64_t{0});
   if (slots.events_at != 0 && plain && op->event_us == frame_us && after.last_write_us == frame_us) {
     open_sums_[op->hash & (open_sums_.size() - 1)] = {
         .position = position, .frame_serial = journal_->frame_serial(), .record = at, .slots = slots};
@@ -209,7 +209,7 @@ void Shard::FillReplay(Op* op, const Namespace& ns, const TokenResult& r) {
 }
 
 Code Shard::RefuseWrites() const {
-  if (journal_->fenced()) return Code::kReadOnly;
+  if (Fenced()) return Code::kReadOnly;
   if (journal_->full() || memory_exhausted_) return Code::kStorageFull;
   if (journal_->overloaded()) return Code::kOverloaded;
   return Code::kOk;
@@ -255,7 +255,7 @@ void Shard::DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns
   Effect effect = Decide(before, now_ms_, EventTime(*op, claimed_us), op, &after);
   if (op->code != Code::kOk) return FailOp(op, op->code);
   if (!before.exists && after.exists && ns.settings.counters_max > 0 &&
-      counts_[op->ns] >= static_cast<uint64_t>(ns.settings.counters_max)) {
+      CountCounters(op->ns) >= static_cast<uint64_t>(ns.settings.counters_max)) {
     return FailOp(op, Code::kQuotaExceeded);
   }
   op->is_protected = keeps_token;
@@ -348,6 +348,29 @@ void Shard::DecideOps(std::span<Op> ops) {
   }
 }
 
+uint64_t Shard::SourceOffset(const SourceId& id) const {
+  auto it = sources_.find(id);
+  return it == sources_.end() ? 0 : it->second.offset;
+}
+
+void Shard::ApplySource(const SourceStep& step) {
+  SourceState& state = sources_[step.id];
+  state = {.id = step.id,
+           .anchor = step.anchor,
+           .offset = step.to,
+           .fingerprint = step.fingerprint,
+           .label = std::string(step.label.substr(0, 255)),
+           .updated_us = now_us_};
+  SourceRecord r{.id = {state.id.hi, state.id.lo},
+                 .anchor = {state.anchor.hi, state.anchor.lo},
+                 .fingerprint = {state.fingerprint.hi, state.fingerprint.lo},
+                 .offset = state.offset,
+                 .updated_us = state.updated_us,
+                 .label = state.label};
+  char* at = journal_->Reserve(kRecordBytesMax);
+  Gate(journal_->Append(EncodeSource(r, at), 1, true));
+}
+
 void Shard::Submit(Batch* batch) {
   QUIPU_ASSERT(batch->ops.size() <= kBatchOpsMax, "batch of {} ops", batch->ops.size());
   batch->decided = true;
@@ -377,8 +400,7 @@ void Shard::Submit(Batch* batch) {
   }
   if (batch->source) {
     const SourceStep& step = *batch->source;
-    auto it = sources_.find(step.id);
-    batch->source_offset = it == sources_.end() ? 0 : it->second.offset;
+    batch->source_offset = SourceOffset(step.id);
     if (Code refuse = RefuseWrites(); refuse != Code::kOk) {
       FailBatch(batch, refuse);
       return Finish(batch);
@@ -390,40 +412,24 @@ void Shard::Submit(Batch* batch) {
     }
   }
   if ((batch->all_or_nothing || (atomic && ChecksVersions(*batch))) && !HoldsOnPaper(batch)) {
-    batch->code = Code::kConditionNotMet;
     return Finish(batch);
   }
   DecideOps(batch->ops);
   if (batch->source) {
-    const SourceStep& step = *batch->source;
-    SourceState& state = sources_[step.id];
-    state = {.id = step.id,
-             .anchor = step.anchor,
-             .offset = step.to,
-             .fingerprint = step.fingerprint,
-             .label = std::string(step.label.substr(0, 255)),
-             .updated_us = now_us_};
-    SourceRecord r{.id = {state.id.hi, state.id.lo},
-                   .anchor = {state.anchor.hi, state.anchor.lo},
-                   .fingerprint = {state.fingerprint.hi, state.fingerprint.lo},
-                   .offset = state.offset,
-                   .updated_us = state.updated_us,
-                   .label = state.label};
-    char* at = journal_->Reserve(kRecordBytesMax);
-    Gate(journal_->Append(EncodeSource(r, at), 1, true));
-    batch->source_offset = step.to;
+    ApplySource(*batch->source);
+    batch->source_offset = batch->source->to;
   }
   Finish(batch);
 }
 
 void Shard::Finish(Batch* batch) {
   batch->gate = gate_;
-  if (journal_->fenced()) {
-    // What is beyond the durable position can never be shown.
-    if (batch->gate > journal_->durable()) batch->status = journal_->fence_reason();
+  if (Fenced()) {
+    // What is beyond the visible position can never be shown.
+    if (batch->gate > Visible()) batch->status = Status(Code::kUnknownOutcome, std::string(FenceReason().message()));
     batch->gate = 0;
   }
-  if (batch->gate <= journal_->durable()) {
+  if (batch->gate <= Visible()) {
     (ready_tail_ ? ready_tail_->next : ready_head_) = batch;
     ready_tail_ = batch;
     return;

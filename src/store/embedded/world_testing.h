@@ -24,7 +24,7 @@ class World {
   static constexpr char kDir[] = "data";
 
   Status Start() {
-    auto engine = Engine::Open(&disk_, &random_, &loop_, options_);
+    auto engine = Engine::Open(&disk_, &random_, {&loop_}, options_);
     if (!engine.ok()) return engine.status();
     engine_ = std::move(*engine);
     return OkStatus();
@@ -85,7 +85,7 @@ class World {
     ASSERT_TRUE(loop_.RunUntil([&] { return *done; }, clock_.MonoMicros() + 100'000'000));
   }
 
-  Shard* store() { return engine_->store(); }
+  Shard* store() { return engine_->shard(); }
   sim::SimDisk& disk() { return disk_; }
   sim::SimLoop& loop() { return loop_; }
   sim::SimClock& clock() { return clock_; }

@@ -1,0 +1,254 @@
+#include "store/embedded/sharded_store.h"
+
+#include "model/name.h"
+#include "store/embedded/step.h"
+
+namespace quipu::store {
+namespace {
+
+// Runs on the home loop once all shards have answered; counts down there, so it needs no lock.
+struct Gather {
+  size_t missing = 0;
+  Status status;
+};
+
+}  // namespace
+
+ShardedStore::ShardedStore(std::vector<Shard*> shards, uint32_t home, rt::Meetings* meetings, uint64_t step_seed)
+    : shards_(std::move(shards)), home_(home), meetings_(meetings), step_seed_(step_seed) {}
+
+void ShardedStore::Submit(Batch* batch) {
+  bool atomic = batch->atomic || batch->all_or_nothing || batch->source;
+  bool local = !batch->source || ShardOf(batch->source->id, count()) == home_;
+  for (const Op& op : batch->ops) local &= ShardOf(op.hash, count()) == home_;
+  if (local) return shards_[home_]->Submit(batch);
+  batch->decided = false;
+  batch->code = Code::kOk;
+  batch->status = OkStatus();
+  batch->failed_index = 0;
+  batch->source_offset = 0;
+  atomic ? SubmitStep(batch) : SubmitSplit(batch);
+}
+
+// One part per shard, each a batch of its own with copies of the ops; results are copied back at home.
+struct ShardedStore::Split {
+  struct Part {
+    Batch batch;
+    Split* split = nullptr;
+    std::vector<Op> ops;
+    std::vector<uint32_t> index;  // into the original batch
+  };
+  Batch* batch = nullptr;
+  rt::Loop* home = nullptr;
+  std::vector<Part> parts;
+  size_t missing = 0;
+};
+
+void ShardedStore::SubmitSplit(Batch* batch) {
+  auto* split = new Split;
+  split->batch = batch;
+  split->home = home_loop();
+  split->parts.resize(count());
+  for (uint32_t i = 0; i < batch->ops.size(); ++i) {
+    Split::Part& part = split->parts[ShardOf(batch->ops[i].hash, count())];
+    part.ops.push_back(batch->ops[i]);
+    part.index.push_back(i);
+  }
+  for (Split::Part& part : split->parts) split->missing += part.ops.empty() ? 0 : 1;
+  for (uint32_t s = 0; s < count(); ++s) {
+    Split::Part& part = split->parts[s];
+    if (part.ops.empty()) continue;
+    part.split = split;
+    part.batch.ops = part.ops;
+    part.batch.owner = &part;
+    part.batch.on_done = [](Batch* b) {
+      auto* done = static_cast<Split::Part*>(b->owner);
+      done->split->home->Post([done] {
+        Split* all = done->split;
+        for (size_t i = 0; i < done->ops.size(); ++i) all->batch->ops[done->index[i]] = done->ops[i];
+        if (!done->batch.status.ok()) all->batch->status = done->batch.status;
+        if (done->batch.code != Code::kOk) all->batch->code = done->batch.code;
+        if (--all->missing > 0) return;
+        all->batch->decided = true;
+        all->batch->on_done(all->batch);
+        delete all;
+      });
+    };
+    shards_[s]->loop()->Post([shard = shards_[s], &part] { shard->Submit(&part.batch); });
+  }
+}
+
+struct ShardedStore::StepCall {
+  Batch* batch = nullptr;
+  rt::Loop* home = nullptr;
+  size_t missing = 0;
+  std::vector<Batch> waits;  // empty batches that are done when a shard shows a position
+};
+
+void ShardedStore::SubmitStep(Batch* batch) {
+  uint64_t id_hi = step_seed_, id_lo = (static_cast<uint64_t>(home_) << 48) | ++steps_;
+  std::vector<rt::Loop*> loops;
+  for (Shard* shard : Participants(shards_, *batch)) loops.push_back(shard->loop());
+  meetings_->Hold(loops, [batch, shards = shards_, home = home_loop(), id_hi, id_lo] {
+    const uint64_t id[2] = {id_hi, id_lo};
+    auto parts = RunStep(shards, id, batch);
+    auto* call = new StepCall{.batch = batch, .home = home, .missing = parts.size(), .waits = {}};
+    if (parts.empty()) {
+      home->Post([call] {
+        call->batch->on_done(call->batch);
+        delete call;
+      });
+      return;
+    }
+    call->waits.resize(parts.size());
+    for (size_t i = 0; i < parts.size(); ++i) {
+      Batch& wait = call->waits[i];
+      wait.owner = call;
+      wait.on_done = [](Batch* b) {
+        auto* done = static_cast<StepCall*>(b->owner);
+        done->home->Post([done, status = b->status] {
+          if (!status.ok()) done->batch->status = status;
+          if (--done->missing > 0) return;
+          done->batch->on_done(done->batch);
+          delete done;
+        });
+      };
+      parts[i].first->ShowWhenVisible(&wait, parts[i].second);
+    }
+  });
+}
+
+void ShardedStore::Scan(ScanOp* op) {
+  if (op->order == ScanOp::Order::kHash) {
+    Shard* shard = shards_[ShardOf(op->cursor, count())];
+    if (shard == shards_[home_]) return shard->Scan(op);
+    auto* copy = new ScanOp(*op);
+    copy->owner = nullptr;
+    auto* call = new std::pair<ScanOp*, rt::Loop*>(op, home_loop());
+    copy->owner = call;
+    copy->on_done = [](ScanOp* done) {
+      auto* back = static_cast<std::pair<ScanOp*, rt::Loop*>*>(done->owner);
+      back->second->Post([back, done] {
+        ScanOp* original = back->first;
+        original->status = done->status;
+        original->entries = std::move(done->entries);
+        original->next_cursor = done->next_cursor;
+        delete done;
+        delete back;
+        original->on_done(original);
+      });
+    };
+    return shard->loop()->Post([shard, copy] { shard->Scan(copy); });
+  }
+  // By name or value: every shard's best, merged.
+  struct Call {
+    ScanOp* op;
+    rt::Loop* home;
+    size_t missing;
+    std::vector<ScanOp> parts;
+  };
+  auto* call = new Call{op, home_loop(), count(), std::vector<ScanOp>(count(), *op)};
+  for (uint32_t s = 0; s < count(); ++s) {
+    ScanOp& part = call->parts[s];
+    part.owner = call;
+    part.on_done = [](ScanOp* done) {
+      auto* all = static_cast<Call*>(done->owner);
+      all->home->Post([all] {
+        if (--all->missing > 0) return;
+        ScanOp* original = all->op;
+        original->status = OkStatus();
+        original->entries.clear();
+        original->more = false;
+        for (ScanOp& p : all->parts) {
+          if (!p.status.ok()) original->status = p.status;
+          original->more |= p.more;
+          std::move(p.entries.begin(), p.entries.end(), std::back_inserter(original->entries));
+        }
+        std::sort(original->entries.begin(), original->entries.end(),
+                  [original](const CounterEntry& a, const CounterEntry& b) { return ScanBefore(*original, a, b); });
+        if (original->entries.size() > original->limit) {
+          original->entries.resize(original->limit);
+          original->more = true;
+        }
+        delete all;
+        original->on_done(original);
+      });
+    };
+    shards_[s]->loop()->Post([shard = shards_[s], &part] { shard->Scan(&part); });
+  }
+}
+
+void ShardedStore::Events(EventsOp* op) {
+  Shard* shard = shards_[ShardOf(HashCounter(op->ns, op->name), count())];
+  if (shard == shards_[home_]) return shard->Events(op);
+  auto* call = new std::pair<EventsOp*, rt::Loop*>(op, home_loop());
+  auto* copy = new EventsOp(*op);
+  copy->owner = call;
+  copy->on_done = [](EventsOp* done) {
+    auto* back = static_cast<std::pair<EventsOp*, rt::Loop*>*>(done->owner);
+    back->second->Post([back, done] {
+      EventsOp* original = back->first;
+      original->status = done->status;
+      original->events = std::move(done->events);
+      original->more = done->more;
+      delete done;
+      delete back;
+      original->on_done(original);
+    });
+  };
+  shard->loop()->Post([shard, copy] { shard->Events(copy); });
+}
+
+void ShardedStore::FindSources(SourceId anchor, std::function<void(Result<std::vector<SourceState>>)> on_done) {
+  struct Call {
+    Gather gather;
+    std::vector<SourceState> found;
+    std::function<void(Result<std::vector<SourceState>>)> on_done;
+  };
+  auto call = std::make_shared<Call>();
+  call->gather.missing = count();
+  call->on_done = std::move(on_done);
+  for (Shard* shard : shards_) {
+    shard->loop()->Post([shard, anchor, call, home = home_loop()] {
+      shard->FindSources(anchor, [call, home](Result<std::vector<SourceState>> part) {
+        home->Post([call, part = std::move(part)] {
+          if (part.ok()) {
+            call->found.insert(call->found.end(), part->begin(), part->end());
+          } else {
+            call->gather.status = part.status();
+          }
+          if (--call->gather.missing > 0) return;
+          if (!call->gather.status.ok()) return call->on_done(call->gather.status);
+          std::stable_sort(call->found.begin(), call->found.end(),
+                           [](const auto& a, const auto& b) { return a.offset > b.offset; });
+          call->on_done(call->found);
+        });
+      });
+    });
+  }
+}
+
+// Shard 0's journal keeps the namespaces; the others learn of a change once it is durable, before the caller does.
+void ShardedStore::PutNamespace(const std::string& name, uint64_t expected_version, const NamespaceSettings& settings,
+                                std::function<void(Result<Namespace>)> on_done) {
+  shards_[0]->loop()->Post([this, name, expected_version, settings, on_done = std::move(on_done)] {
+    shards_[0]->PutNamespace(name, expected_version, settings, [this, on_done](Result<Namespace> result) {
+      if (!result.ok()) return home_loop()->Post([on_done, result] { on_done(result); });
+      std::vector<rt::Loop*> loops;
+      for (Shard* shard : shards_) loops.push_back(shard->loop());
+      meetings_->Hold(loops, [shards = shards_, home = home_loop(), on_done, result] {
+        for (size_t i = 1; i < shards.size(); ++i) shards[i]->ApplyNamespace(*result);
+        home->Post([on_done, result] { on_done(result); });
+      });
+    });
+  });
+}
+
+StoreInfo ShardedStore::Info() const {
+  StoreInfo info = shards_[home_]->Info();
+  info.counters = 0;
+  for (const Namespace& ns : Namespaces()->all()) info.counters += CountCounters(ns.id);
+  return info;
+}
+
+}  // namespace quipu::store

@@ -1,0 +1,109 @@
+#include "store/embedded/step.h"
+
+namespace quipu::store {
+namespace {
+
+bool HoldsOnPaper(const std::vector<Shard*>& shards, Batch* batch) {
+  Shard::Paper paper;
+  for (size_t i = 0; i < batch->ops.size(); ++i) {
+    Op op;
+    Shard* shard = shards[ShardOf(batch->ops[i].hash, static_cast<uint32_t>(shards.size()))];
+    op.code = shard->DecideOnPaper(batch->ops[i], &paper, &op);
+    if (!UndoesBatch(*batch, op)) continue;
+    UndoBatch(batch, i, op.code);
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::vector<Shard*> Participants(const std::vector<Shard*>& shards, const Batch& batch) {
+  auto n = static_cast<uint32_t>(shards.size());
+  std::vector<bool> in(n);
+  for (const Op& op : batch.ops) in[ShardOf(op.hash, n)] = true;
+  if (batch.source) in[ShardOf(batch.source->id, n)] = true;
+  std::vector<Shard*> out;
+  for (uint32_t i = 0; i < n; ++i) {
+    if (in[i]) out.push_back(shards[i]);
+  }
+  return out;
+}
+
+std::vector<std::pair<Shard*, Position>> RunStep(const std::vector<Shard*>& shards, const uint64_t (&id)[2],
+                                                 Batch* batch) {
+  auto n = static_cast<uint32_t>(shards.size());
+  std::vector<Shard*> participants = Participants(shards, *batch);
+  batch->decided = true;
+  size_t bytes = kRecordBytesMax;
+  for (const Op& op : batch->ops) bytes += RecordBound(op);
+  Shard* source_home = batch->source ? shards[ShardOf(batch->source->id, n)] : nullptr;
+  if (source_home) batch->source_offset = source_home->SourceOffset(batch->source->id);
+  for (Shard* shard : participants) {
+    Code refuse = shard->closing() ? Code::kUnavailable : shard->RefuseWrites();
+    if (refuse == Code::kOk && !shard->StepFits(bytes)) refuse = Code::kTooLarge;
+    if (refuse == Code::kOk) continue;
+    FailBatch(batch, refuse);
+    return {};
+  }
+  if (source_home && batch->source_offset != batch->source->from) {
+    FailBatch(batch, Code::kConditionNotMet);
+    return {{source_home, source_home->LastPosition()}};
+  }
+  StepRecord record{.id = {id[0], id[1]}, .parts = {}};
+  std::vector<std::pair<Shard*, Position>> parts;
+  for (Shard* shard : participants) {
+    Position position = shard->BeginStep(bytes);
+    record.parts.push_back({.shard = shard->number(), .position = position});
+    parts.emplace_back(shard, position);
+  }
+  if ((batch->all_or_nothing || ChecksVersions(*batch)) && !HoldsOnPaper(shards, batch)) return {};
+  for (Shard* shard : participants) shard->AppendStep(record);
+  for (Op& op : batch->ops) shards[ShardOf(op.hash, n)]->DecideInStep(&op);
+  if (source_home) {
+    source_home->ApplySource(*batch->source);
+    batch->source_offset = batch->source->to;
+  }
+  auto progress = std::make_shared<StepProgress>();
+  progress->parts = parts;
+  progress->missing = parts.size();
+  for (auto& [shard, position] : parts) shard->EndStep(position, progress);
+  // What the step reveals may be older than the step itself, but never newer than its last record.
+  for (auto& [shard, position] : parts) position = shard->LastPosition();
+  return parts;
+}
+
+// ---- the shard's side
+
+bool Shard::StepFits(size_t bytes) const { return bytes <= options_.journal.frame_bytes_max / 2; }
+Position Shard::LastPosition() const { return journal_->next() - 1; }
+
+Position Shard::BeginStep(size_t bytes) {
+  journal_->Seal();
+  now_us_ = journal_->frame_us();
+  now_ms_ = now_us_ / 1000;
+  gate_ = 0;
+  journal_->Reserve(bytes);
+  return journal_->next();
+}
+
+void Shard::AppendStep(const StepRecord& record) {
+  char* at = journal_->Reserve(kRecordBytesMax);
+  journal_->Append(EncodeStep(record, at), 1, true);
+}
+
+void Shard::DecideInStep(Op* op) { DecideOps(std::span<Op>(op, 1)); }
+
+void Shard::ShowWhenVisible(Batch* batch, Position position) {
+  batch->status = OkStatus();
+  batch->next = nullptr;
+  gate_ = position;
+  Finish(batch);
+}
+
+void Shard::EndStep(Position position, std::shared_ptr<StepProgress> progress) {
+  journal_->Seal();
+  barriers_.push_back({.position = position, .progress = std::move(progress), .counted = false, .open = false});
+}
+
+}  // namespace quipu::store

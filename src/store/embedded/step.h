@@ -1,0 +1,26 @@
+// Atomic steps over several shards: a batch that is one commit and one moment although its counters, or its source,
+// live in different journals.
+//
+// While all participants' loops stand still (rt::Meetings) one thread decides the ops in order and writes each shard's
+// part into a frame of its own that names all parts. Nothing from there on is shown on any of them before all parts are
+// on the medium; recovery ends a journal before a step of which a part is missing. So a step is there as a whole or not
+// at all.
+//
+// Threads   Run: inside a meeting of all participants' loops. Cost: a meeting, and one frame per participant.
+#pragma once
+#include <vector>
+
+#include "rt/random.h"
+#include "store/embedded/shard.h"
+
+namespace quipu::store {
+
+// The shards that an atomic batch concerns, without repetition.
+std::vector<Shard*> Participants(const std::vector<Shard*>& shards, const Batch& batch);
+
+// Decides the batch; fills its results as Submit does, `decided` too. Returns the positions of its parts, empty if
+// nothing was written: the batch may be shown once every part's shard shows that position.
+std::vector<std::pair<Shard*, Position>> RunStep(const std::vector<Shard*>& shards, const uint64_t (&id)[2],
+                                                 Batch* batch);
+
+}  // namespace quipu::store
