@@ -11,7 +11,7 @@ using Position = uint64_t;
 // Dense number of a namespace, given at creation and never reused. 0 is `default`.
 using NamespaceId = uint32_t;
 inline constexpr NamespaceId kDefaultNamespace = 0;
-inline constexpr NamespaceId kNamespaceIdMax = (1u << 20) - 1;  // the hot table keeps 20 bits
+inline constexpr NamespaceId kNamespaceIdMax = (1u << 19) - 1;  // the hot table keeps 19 bits
 
 // Microseconds since 1970 UTC; kNoTime where a time was not given.
 using Micros = int64_t;

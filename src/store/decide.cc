@@ -1,5 +1,7 @@
 #include "store/decide.h"
 
+#include <algorithm>
+
 namespace quipu::store::internal {
 namespace {
 
@@ -102,7 +104,7 @@ Step ChangeValue(const Op& op, Micros event_us, CounterState* s) {
 
 void ChangeExpiry(const Op& op, int64_t now_ms, CounterState* s) {
   if (!s->exists || !RuleApplies(op, s->expiry_ms)) return;
-  s->expiry_ms = op.expire_rule == ExpireRule::kClear ? 0 : op.expire_at_ms;
+  s->expiry_ms = op.expire_rule == ExpireRule::kClear ? 0 : std::min(op.expire_at_ms, kExpiryMsMax);
   if (IsExpired(s->expiry_ms, now_ms)) s->exists = false;
 }
 

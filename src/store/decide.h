@@ -21,6 +21,8 @@ struct CounterState {
   bool operator==(const CounterState&) const = default;
 };
 
+// Engines keep 45 bits of an expiry; what lies beyond, in the year 3084, becomes this.
+inline constexpr int64_t kExpiryMsMax = (int64_t{1} << 45) - 1;
 // A counter is gone from its expiry on, the millisecond itself included.
 constexpr bool IsExpired(int64_t expiry_ms, int64_t now_ms) { return expiry_ms != 0 && expiry_ms <= now_ms; }
 // The state that an op must be decided on: an expired counter is a missing one.

@@ -272,6 +272,14 @@ TEST(Decide, ATimeThatHasComeDeletesAndAnswersAsComputed) {
   }
 }
 
+TEST(Decide, AnExpiryBeyondWhatIsKeptBecomesTheLatestKept) {
+  constexpr int64_t kBeyond = kExpiryMsMax + 6;  // its low 45 bits are the year 1970
+  Decided d = Do(Holding(40), {.kind = OpKind::kExpire, .expire_rule = ExpireRule::kSet, .expire_at_ms = kBeyond});
+  EXPECT_TRUE(d.op.exists);
+  EXPECT_EQ(d.op.expiry_ms, kExpiryMsMax);
+  EXPECT_EQ(d.after.expiry_ms, kExpiryMsMax);
+}
+
 TEST(Decide, ATimeThatHasComeIsIgnoredWhereTheRuleDoesNotApply) {
   Decided d = Do(Holding(40, kSoon),
                  {.kind = OpKind::kAdd, .expire_rule = ExpireRule::kSetIfNone, .delta = 2, .expire_at_ms = 1});

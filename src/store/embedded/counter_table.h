@@ -31,8 +31,8 @@ struct alignas(64) CounterSlot {
   uint64_t unused : 5;
   int64_t last_write : 53;  // microseconds; kept through SetLastWrite and last_write_us
   uint64_t name_len : 11;
-  uint64_t expiry_ms : 44;  // 0 = none
-  uint64_t ns : 20;
+  uint64_t expiry_ms : 45;  // 0 = none
+  uint64_t ns : 19;
   union {
     char name_inline[kInlineNameBytes];
     struct {

@@ -138,6 +138,30 @@ TEST(Engine, CountsAndRepliesTheFirstResultAfterEveryKindOfEnd) {
   }
 }
 
+// Adds without a token share a record while the frame is open; what a reader was told must still tell them apart.
+TEST(Engine, AVersionThatWasReadDoesNotOutliveTheNextAdd) {
+  World w;
+  ASSERT_TRUE(w.Start().ok());
+  std::vector<Op> ops(6);
+  for (size_t i = 0; i < ops.size(); ++i) {
+    ops[i].kind = i % 2 == 0 ? OpKind::kAdd : OpKind::kGet;
+    ops[i].name = "c";
+    ops[i].delta = 1;
+    ops[i].hash = HashCounter(ops[i].ns, ops[i].name);
+  }
+  Batch batch;
+  bool done = false;
+  batch.ops = ops;
+  batch.owner = &done;
+  batch.on_done = [](Batch* b) { *static_cast<bool*>(b->owner) = true; };
+  w.store()->Submit(&batch);
+  EXPECT_TRUE(w.loop().RunUntil([&] { return done; }, w.clock().MonoMicros() + 10'000'000));
+  EXPECT_EQ(ops[5].value, 3);
+  EXPECT_NE(ops[1].version, ops[3].version);
+  EXPECT_NE(ops[3].version, ops[5].version);
+  w.Stop();
+}
+
 TEST(Engine, SettlesInTheBackgroundAndForgetsNothing) {
   World world;
   ASSERT_TRUE(world.Start().ok());

@@ -75,7 +75,7 @@ Status Shard::LoadMeta() {
     if (!DecodeExpiryKey(key, &due_ms, &ns, &hash))
       return Status(Code::kDataLoss, "a settled expiry row does not decode");
     if (ShardOf(hash, context_.shards) != number()) continue;
-    expiries_.push({.due_ms = static_cast<uint64_t>(due_ms) & ((uint64_t{1} << 44) - 1),
+    expiries_.push({.due_ms = static_cast<uint64_t>(due_ms) & uint64_t{kExpiryMsMax},
                     .ns = ns & kNamespaceIdMax,
                     .hash = hash});
   }

@@ -248,8 +248,8 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   std::vector<std::pair<Position, std::function<void(Status)>>> waiting_calls_;
 
   struct Expiry {
-    uint64_t due_ms : 44;
-    uint64_t ns : 20;
+    uint64_t due_ms : 45;
+    uint64_t ns : 19;
     uint64_t hash;
     bool operator>(const Expiry& o) const { return due_ms > o.due_ms; }
   };

@@ -54,7 +54,7 @@ Result<CounterSlot*> Shard::FindOrLoad(uint64_t hash, NamespaceId ns, std::strin
   slot->exists = 1;
   slot->referenced = 1;
   slot->SetLastWrite(c.last_write_us);
-  slot->expiry_ms = static_cast<uint64_t>(c.expiry_ms) & ((uint64_t{1} << 44) - 1);
+  slot->expiry_ms = static_cast<uint64_t>(c.expiry_ms) & uint64_t{kExpiryMsMax};
   slot->in_heap = c.expiry_ms != 0;  // the expiry index was loaded at the start and entries stay until they are due
   return slot;
 }
@@ -69,7 +69,7 @@ void Shard::SetSlot(CounterSlot* slot, const CounterState& state, Position posit
   int64_t expiry = state.exists ? state.expiry_ms : 0;
   if (static_cast<int64_t>(slot->expiry_ms) != expiry) {
     bool earlier = expiry != 0 && (slot->expiry_ms == 0 || expiry < static_cast<int64_t>(slot->expiry_ms));
-    slot->expiry_ms = static_cast<uint64_t>(expiry) & ((uint64_t{1} << 44) - 1);
+    slot->expiry_ms = static_cast<uint64_t>(expiry) & uint64_t{kExpiryMsMax};
     if (expiry != 0 && (!slot->in_heap || earlier)) PushExpiry(slot);
   }
   bool has_expiry = slot->exists && slot->expiry_ms != 0;
@@ -303,6 +303,8 @@ void Shard::DecideRead(Op* op, const Namespace& ns) {
   CounterState after;
   Decide(live, now_ms_, now_us_, op, &after);
   op->position = op->version = live.exists ? (*slot)->position : 0;
+  // The version told must not outlive a change: the next add starts a record, and a position, of its own.
+  if (OpenSum& sum = open_sums_[op->hash & (open_sums_.size() - 1)]; sum.position == op->version) sum = {};
   // Also where the counter is missing: that it was deleted must not be shown before it is sure.
   if (*slot && ns.settings.durability == Durability::kSync) Gate((*slot)->position);
   if (op->kind == OpKind::kCheckVersion && op->version != op->expected_version) FailOp(op, Code::kConditionNotMet);
