@@ -58,12 +58,14 @@ TEST(Counters, SetTakesItsOptions) {
   EXPECT_EQ(w.Ask("TTL k"), ":100|");
   EXPECT_EQ(w.Ask("SET k 9"), "+OK|");
   EXPECT_EQ(w.Ask("TTL k"), ":-1|");
-  for (const char* bad : {"SET k 1 NX XX", "SET k 1 EX", "SET k 1 EX 1 PX 1", "SET k 1 KEEPTTL EX 1", "SET k 1 FOO"}) {
+  for (const char* bad : {"SET k 1 NX XX", "SET k 1 EX", "SET k 1 EX 1 PX 1", "SET k 1 KEEPTTL EX 1", "SET k 1 FOO",
+                          "SET k 1 EX x PX 1"}) {
     EXPECT_EQ(w.Ask(bad), "-ERR syntax error|") << bad;
   }
   for (const char* bad : {"SET k 1 EX 0", "SET k 1 PX -1", "SET k 1 EXAT 0", "SET k 1 EX 9223372036854775807"}) {
     EXPECT_EQ(w.Ask(bad), "-ERR invalid expire time in 'set' command|") << bad;
   }
+  EXPECT_EQ(w.Ask("SET k 1 EX 0 EX x"), "-ERR value is not an integer or out of range|");
   EXPECT_EQ(w.Ask("SETEX k 0 1"), "-ERR invalid expire time in 'setex' command|");
   EXPECT_EQ(w.Ask("PSETEX k -1 1"), "-ERR invalid expire time in 'psetex' command|");
   EXPECT_EQ(w.Ask("SETEX k 10 1"), "+OK|");

@@ -99,7 +99,7 @@ void Set(Connection& c, Args args) {
   Condition condition = Condition::kNone;
   ExpireRule rule = ExpireRule::kClear;
   std::optional<ExpiryUnit> unit;
-  int64_t time = 0;
+  std::string_view time_text;
   bool get = false;
   bool keep = false;
   for (size_t i = 3; i < args.size(); ++i) {
@@ -113,15 +113,17 @@ void Set(Connection& c, Args args) {
       get = true;
     } else if (EqualsIgnoreCase(word, "KEEPTTL") && !unit) {
       keep = true;
-    } else if (found && !unit && !keep && i + 1 < args.size()) {
+    } else if (found && unit.value_or(*found) == *found && !keep && i + 1 < args.size()) {
       unit = found;
-      if (!ParseInt64(args[++i], &time)) return c.Fail(text::kNotInteger);
+      time_text = args[++i];
     } else {
       return c.Fail(text::kSyntax);
     }
   }
   int64_t at = 0;
+  int64_t time = 0;
   if (unit) {
+    if (!ParseInt64(time_text, &time)) return c.Fail(text::kNotInteger);
     std::optional<int64_t> at_ms = ExpiryAtMs(*unit, time, NowMs(c));
     if (time <= 0 || !at_ms) return FailExpireTime(c);
     rule = ExpireRule::kSet;
@@ -184,21 +186,23 @@ void GetDel(Connection& c, Args args) {
 
 void GetEx(Connection& c, Args args) {
   std::optional<ExpiryUnit> unit;
-  int64_t time = 0;
+  std::string_view time_text;
   bool persist = false;
   for (size_t i = 2; i < args.size(); ++i) {
     std::optional<ExpiryUnit> found = ParseExpiryUnit(args[i]);
-    if (EqualsIgnoreCase(args[i], "PERSIST") && !unit && !persist) {
+    if (EqualsIgnoreCase(args[i], "PERSIST") && !unit) {
       persist = true;
-    } else if (found && !unit && !persist && i + 1 < args.size()) {
+    } else if (found && unit.value_or(*found) == *found && !persist && i + 1 < args.size()) {
       unit = found;
-      if (!ParseInt64(args[++i], &time)) return c.Fail(text::kNotInteger);
+      time_text = args[++i];
     } else {
       return c.Fail(text::kSyntax);
     }
   }
   std::optional<int64_t> at;
+  int64_t time = 0;
   if (unit) {
+    if (!ParseInt64(time_text, &time)) return c.Fail(text::kNotInteger);
     at = ExpiryAtMs(*unit, time, NowMs(c));
     if (time <= 0 || !at) return FailExpireTime(c);
   }
