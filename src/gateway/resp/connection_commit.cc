@@ -210,6 +210,7 @@ void Connection::NoteSlow(const Commit& commit) {
 
 void Connection::RunTransaction() {
   transaction_.stage = Transaction::Stage::kPrefetch;
+  transaction_.exec = command_;
   transaction_.current = 0;
   PrefetchTransaction();
 }
@@ -241,7 +242,7 @@ void Connection::FinishTransaction() {
   Work& work = *EnsureWork();
   work.atomic = true;
   work.transaction = true;
-  work.first_command = command_;
+  work.first_command = t.exec;
   for (const Transaction::Watched& watched : t.watched) {
     store::Op& op = work.ops.emplace_back();
     op.kind = store::OpKind::kCheckVersion;

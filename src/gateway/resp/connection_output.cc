@@ -105,6 +105,12 @@ void Connection::Close(std::string_view reason) {
   socket_.reset();
   continue_ = nullptr;
   if (!waiting() && work_ != nullptr) DropWork();
+  // Those that are not done yet come back by themselves.
+  for (Commit* commit = first_commit_; commit != nullptr;) {
+    Commit* next = commit->next;
+    if (commit->done) server_->GiveCommit(commit);
+    commit = next;
+  }
   first_commit_ = last_commit_ = nullptr;
   server_->observer().OnClosed(identity_.address, reason);
   server_->Closed(this);

@@ -146,6 +146,9 @@ TEST(Config, ShowsWhatClientsAskFor) {
   EXPECT_EQ(w.Ask("INCR k"), ":1|");
   std::string log = w.Ask("SLOWLOG GET 1");
   EXPECT_NE(log.find("*2|$4|incr|$1|k|"), std::string::npos) << log;
+  w.Ask("MULTI\r\nHGETALL h\r\nINCR k\r\nEXEC");
+  log = w.Ask("SLOWLOG GET 1");
+  EXPECT_NE(log.find("|$4|exec|"), std::string::npos) << log;
   EXPECT_EQ(w.Ask("SLOWLOG RESET\r\nSLOWLOG LEN"), "+OK|:0|");
   EXPECT_EQ(w.Ask("CONFIG RESETSTAT"), "+OK|");
 }

@@ -36,7 +36,8 @@ struct Transaction {
   };
 
   Stage stage = Stage::kNone;
-  bool aborted = false;  // an error while queueing
+  const CommandSpec* exec = nullptr;  // while EXEC runs: its row, since the connection's command is the one it is at
+  bool aborted = false;               // an error while queueing
   std::vector<Queued> queue;
   std::vector<Watched> watched;
   size_t current = 0;   // the command that EXEC is at
