@@ -57,6 +57,7 @@ size_t EncodeCounter(const CounterRecord& r, Micros frame_us, char* out, SumSlot
   bool uncommon = more != 0;
   bool summed = r.kind == OpKind::kAdd && r.token_form == TokenForm::kNone && !uncommon;
   bool own_time = r.event_us != kNoTime && r.event_us != frame_us;
+  QUIPU_ASSERT(r.events == 1 || (summed && r.events > 0), "{} events in a record that is no sum", r.events);
   uint8_t flags =
       static_cast<uint8_t>((r.existed ? kExisted : 0) | (r.exists ? kExists : 0) | (r.expiry_ms ? kHasExpiry : 0) |
                            (own_time ? kOwnEventTime : 0) | (uncommon ? kUncommon : 0) | (r.content ? kHasContent : 0) |
@@ -97,6 +98,7 @@ size_t EncodeCounter(const CounterRecord& r, Micros frame_us, char* out, SumSlot
 }
 
 size_t EncodeNamespace(const NamespaceRecord& r, char* out) {
+  QUIPU_ASSERT(r.settings_json.size() <= kSettingsBytesMax, "settings of {} bytes", r.settings_json.size());
   char* p = out;
   *p++ = static_cast<char>(RecordType::kNamespace);
   p = PutVarint(p, r.id);
@@ -156,7 +158,7 @@ bool DecodeCounter(const char** pp, const char* end, Micros frame_us, uint8_t fi
     r->applied = GetFixed<int64_t>(p + 4);
     r->value = GetFixed<int64_t>(p + 12);
     p += 20;
-    if (r->events == 0) return false;
+    if (r->events == 0 || r->kind != OpKind::kAdd || (flags & (kUncommon | kHasToken))) return false;
   } else {
     if (!(p = GetSigned(p, end, &r->applied)) || !(p = GetSigned(p, end, &r->value))) return false;
   }
@@ -164,15 +166,18 @@ bool DecodeCounter(const char** pp, const char* end, Micros frame_us, uint8_t fi
   if (flags & kUncommon) {
     if (p >= end) return false;
     auto b = static_cast<uint8_t>(*p++);
-    if ((b & 3) > 2 || b >= 2 * kHasLastWrite) return false;
+    if (b == 0 || (b & 3) > static_cast<uint8_t>(Outcome::kRefused) || b >= 2 * kHasLastWrite) return false;
     r->outcome = static_cast<Outcome>(b & 3);
     r->expired = b & kExpired;
-    if ((b & kHasAsked) && !(p = GetSigned(p, end, &r->delta))) return false;
+    if ((b & kHasAsked) && (!(p = GetSigned(p, end, &r->delta)) || r->delta == r->applied)) return false;
     if (b & kHasLastWrite) {
       int64_t d;
       if (!(p = GetSigned(p, end, &d))) return false;
       r->last_write_us = Sum(frame_us, d);
+      if (r->last_write_us == kNoTime) return false;
     }
+  } else if (!(flags & (kSummed | kHasToken)) && r->kind == OpKind::kAdd) {
+    return false;  // it would be a sum
   }
   if (flags & kHasExpiry) {
     if (!(p = GetVarint(p, end, &u)) || u == 0 || u > static_cast<uint64_t>(INT64_MAX)) return false;
@@ -183,7 +188,9 @@ bool DecodeCounter(const char** pp, const char* end, Micros frame_us, uint8_t fi
     int64_t d;
     if (!(p = GetSigned(p, end, &d))) return false;
     r->event_us = Sum(frame_us, d);
+    if (d == 0 || r->event_us == kNoTime) return false;
   }
+  if (r->last_write_us == r->event_us) return false;
   if (r->last_write_us == kNoTime) r->last_write_us = r->event_us;
   if (flags & kHasToken) {
     if (p >= end) return false;
@@ -201,6 +208,7 @@ bool DecodeCounter(const char** pp, const char* end, Micros frame_us, uint8_t fi
   if (flags & kHasContent) {
     if (end - p < 8) return false;
     r->content = GetFixed<uint64_t>(p);
+    if (r->content == 0) return false;
     p += 8;
   }
   *pp = p;
@@ -225,10 +233,11 @@ bool DecodeRecord(const char** pp, const char* end, Micros frame_us, Record* out
       if (!(p = GetVarint(p, end, &u)) || u > kNamespaceIdMax) return false;
       out->ns.id = static_cast<NamespaceId>(u);
       if (!(p = GetVarint(p, end, &out->ns.version)) || p >= end) return false;
+      if (static_cast<uint8_t>(*p) > 1) return false;
       out->ns.deleted = *p++ != 0;
       if (!(p = GetSigned(p, end, &out->ns.tokens_known_since_us))) return false;
       if (!(p = GetBytes(p, end, &out->ns.name, kNamespaceNameBytesMax))) return false;
-      if (!(p = GetBytes(p, end, &out->ns.settings_json, kRecordBytesMax))) return false;
+      if (!(p = GetBytes(p, end, &out->ns.settings_json, kSettingsBytesMax))) return false;
       break;
     case static_cast<uint8_t>(RecordType::kSource):
       out->type = RecordType::kSource;

@@ -4,7 +4,8 @@
 //
 // Threads   Plain functions and values.
 // Memory    Decoded views point into the bytes given.
-// Errors    Decode returns false on anything that Encode does not make; the caller names file and offset.
+// Errors    Decode returns false on anything that Encode does not make: each record has one spelling. The caller names
+//           file and offset.
 // Cost      Encode of a plain add with a UUID token: about 20 ns and 45 bytes plus the name beyond 20.
 #pragma once
 #include <cstddef>
@@ -76,6 +77,7 @@ inline constexpr size_t kStepPartsMax = 256;
 
 // Upper bound of one encoded record, for the buffer's headroom.
 inline constexpr size_t kRecordBytesMax = 4096;
+inline constexpr size_t kSettingsBytesMax = 3072;  // of NamespaceRecord::settings_json
 
 // Where the three fixed-width fields of an add without a token stand, so that the next one can be summed into it in
 // place.
