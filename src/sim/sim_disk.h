@@ -69,7 +69,8 @@ class SimDisk final : public rt::Disk {
   bool off() const { return off_; }
   // Power is back: what the medium kept is what there is.
   void PowerLoss();
-  // Only the process died: the page cache is whole; log writes in flight took place or not, page by page.
+  // Only the process died: the page cache is whole; log writes in flight took place or not, sector by sector, and what
+  // did is in the page cache.
   void Restart();
 
   // ---- the medium behind the system's back; the file must exist. All change cache and medium alike.

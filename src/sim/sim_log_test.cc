@@ -167,15 +167,20 @@ TEST(SimLogTest, AStallDelaysOneWriteAndNotTheOthers) {
   EXPECT_EQ(world.done.size(), 3u);
 }
 
-TEST(SimLogTest, DeathOfTheProcessKeepsWholePagesOfWritesInFlight) {
-  std::set<std::string> outcomes;
+TEST(SimLogTest, DeathOfTheProcessLeavesTheBeginningsOfWritesInFlightInThePageCache) {
+  std::set<std::string> outcomes, after_power_loss;
   for (uint64_t seed = 0; seed < 50; ++seed) {
     World world(seed);
     world.Start(1);
     world.disk.Restart();
-    outcomes.insert(world.Pages());
+    const std::string pages = world.Pages();
+    outcomes.insert(pages);
+    world.disk.PowerLoss();
+    if (pages == "a..") after_power_loss.insert(world.Pages());
   }
-  EXPECT_EQ(outcomes, (std::set<std::string>{"...", "a.."}));
+  EXPECT_EQ(outcomes, (std::set<std::string>{"...", "?..", "a.."}));
+  EXPECT_TRUE(after_power_loss.contains("..."));
+  EXPECT_TRUE(after_power_loss.contains("a.."));
 }
 
 TEST(SimLogTest, AWriteBeyondTheLaidOutSizeIsRefused) {

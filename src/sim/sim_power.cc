@@ -151,9 +151,10 @@ void SimDisk::Restart() {
     stack.pop_back();
     for (const auto& [name, child] : inode->names) stack.push_back(child);
     for (const auto& write : std::exchange(inode->in_flight, {})) {
-      const size_t pages = write->data.size() / kPageBytes;
-      const size_t whole = power_.Below(2) == 0 ? pages : static_cast<size_t>(power_.Below(pages + 1));
-      if (whole > 0) WriteThrough(inode.get(), write->offset, {write->data.data(), whole * kPageBytes});
+      const size_t sectors = write->data.size() / kSectorBytes;
+      const size_t whole = power_.Below(2) == 0 ? sectors : static_cast<size_t>(power_.Below(sectors + 1));
+      WriteCache(inode.get(), write->path, write->offset, {write->data.data(), whole * kSectorBytes})
+          .Ignore("a log file is laid out, so that its writes need no room");
     }
   }
   Recount();
