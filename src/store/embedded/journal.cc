@@ -9,7 +9,7 @@ namespace {
 constexpr size_t kBufferAlign = 4096;
 constexpr size_t kBufferBytes = 1u << 20;
 constexpr size_t kEagerBytes = 256u << 10;  // a frame this full is worth a write of its own while another is in flight
-constexpr int kSparesMax = 2;
+constexpr size_t kSparesMax = 2;
 constexpr int64_t kRetryLayoutUs = 500'000;
 
 std::string PathOf(const std::string& dir, uint64_t segment) { return fmt::format("{}/{:016}.log", dir, segment); }
@@ -45,6 +45,7 @@ Journal::Journal(rt::Loop* loop, rt::Disk* disk, std::string dir, const JournalO
   previous_crc_ = start.previous_crc;
   last_us_ = start.commit_us;
   segment_ = start.segment;
+  segment_bytes_ = start.segment_bytes;
   offset_ = start.offset;
   segments_.assign(start.segments.begin(), start.segments.end());
   timer_.on_fire = [this] { OnTurnEnd(); };
@@ -58,7 +59,6 @@ Journal::~Journal() {
 }
 
 std::string Journal::SegmentPath(uint64_t segment) const { return PathOf(dir_, segment); }
-std::string Journal::SparePath(int n) const { return fmt::format("{}/spare-{}.log", dir_, n); }
 
 namespace {
 
@@ -106,17 +106,27 @@ Status LayOutSegment(rt::Disk* disk, const std::string& dir, const SegmentHeader
 }
 
 Status Journal::Open() {
-  for (int n = 0; n < kSparesMax && disk_->Exists(SparePath(n)); ++n) spares_ = n + 1;
+  // What a segment was renamed to may after a power loss be there under both names: never written to again.
+  QUIPU_ASSIGN_OR_RETURN(auto names, disk_->List(dir_));
+  for (const std::string& name : names) {
+    if (name.starts_with("spare-")) QUIPU_RETURN_IF_ERROR(disk_->Remove(dir_ + "/" + name));
+  }
+  // What was read may have been in flight when the process died, and not be on the medium yet.
+  for (const SegmentInfo& info : start_.segments) {
+    QUIPU_ASSIGN_OR_RETURN(auto file, disk_->Open(SegmentPath(info.segment), rt::OpenMode::kReadWrite));
+    QUIPU_RETURN_IF_ERROR(file->Sync());
+  }
+  QUIPU_RETURN_IF_ERROR(disk_->SyncDir(dir_));
   if (segment_ == 0) {
     segment_ = 1;
+    segment_bytes_ = options_.segment_bytes;
     offset_ = kSegmentHeaderBytes;
     QUIPU_RETURN_IF_ERROR(LayOutSegment(disk_, dir_, HeaderOf(segment_)));
     segments_.push_back({.segment = segment_, .first = 0});
   }
   QUIPU_ASSIGN_OR_RETURN(file_, disk_->OpenLog(SegmentPath(segment_), loop_));
   alignment_ = std::max(file_->alignment(), kFrameAlignMin);
-  if (offset_ % alignment_ != 0)
-    offset_ = options_.segment_bytes;  // laid out for a finer device: go on in the next one
+  if (offset_ % alignment_ != 0) offset_ = segment_bytes_;  // laid out for a finer device: go on in the next one
   PrepareNextSegment();
   return OkStatus();
 }
@@ -135,8 +145,9 @@ void Journal::PrepareNextSegment() {
   Layout layout{.disk = disk_,
                 .dir = dir_,
                 .path = SegmentPath(segment_ + 1),
-                .spare = spares_ > 0 ? SparePath(--spares_) : "",
+                .spare = spares_.empty() ? "" : spares_.back(),
                 .header = HeaderOf(segment_ + 1)};
+  if (!spares_.empty()) spares_.pop_back();
   loop_->RunOnWorker(
       rt::Worker::kFiles, [layout, result] { *result = LayOut(layout); },
       [this, alive = alive_, result] {
@@ -150,7 +161,8 @@ void Journal::PrepareNextSegment() {
         }
         // Nothing is lost: adds are refused until there is room, and what is in flight still fits the present segment.
         disk_full_ = true;
-        loop_->Arm(&timer_, loop_->MonoMicros() + kRetryLayoutUs);
+        layout_retry_mono_ = loop_->MonoMicros() + kRetryLayoutUs;
+        loop_->Arm(&timer_, layout_retry_mono_);
       });
 }
 
@@ -158,6 +170,7 @@ Status Journal::SwitchSegment() {
   retired_files_.push_back(std::move(file_));
   ++segment_;
   offset_ = kSegmentHeaderBytes;
+  segment_bytes_ = options_.segment_bytes;
   next_ready_ = false;
   QUIPU_ASSIGN_OR_RETURN(file_, disk_->OpenLog(SegmentPath(segment_), loop_));
   alignment_ = std::max(file_->alignment(), kFrameAlignMin);
@@ -204,16 +217,18 @@ Micros Journal::frame_us() {
 
 char* Journal::Reserve(size_t bytes) {
   size_t need = RoundUp(bytes + kFrameHeaderBytes, kBufferAlign);
-  QUIPU_ASSERT(need <= options_.frame_bytes_max, "reserve of {} bytes", bytes);
-  if (open_used_ != 0 && open_used_ + bytes + kBufferAlign > open_->capacity) SealOpenFrame();
-  if (open_used_ == 0) {
-    if (open_ && open_->capacity < need + kBufferAlign) {
-      free_buffers_.push_back(open_);
-      open_ = nullptr;
-    }
-    if (!open_) open_ = TakeBuffer(need + kBufferAlign);
-    OpenFrame();
+  QUIPU_ASSERT(bytes <= options_.frame_bytes_max / 2, "reserve of {} bytes", bytes);
+  if (open_used_ > kFrameHeaderBytes &&
+      open_used_ + bytes + kBufferAlign > std::min(open_->capacity, options_.frame_bytes_max)) {
+    SealOpenFrame();
   }
+  if (open_ && open_->capacity < need + kBufferAlign) {
+    free_buffers_.push_back(open_);
+    open_ = nullptr;
+    open_used_ = 0;
+  }
+  if (!open_) open_ = TakeBuffer(need + kBufferAlign);
+  if (open_used_ == 0) OpenFrame();
   return open_->data + open_used_;
 }
 
@@ -246,9 +261,12 @@ void Journal::StartWrites() {
     Buffer* b = sealed_.front();
     size_t used = kFrameHeaderBytes + b->header.payload_bytes;
     size_t frame = RoundUp(used, alignment_);
-    if (offset_ + frame > options_.segment_bytes) {
+    if (offset_ + frame > segment_bytes_) {
       if (!next_ready_) {
-        PrepareNextSegment();
+        if (close_done_ && disk_full_ && writing_.empty()) {
+          return Fence(Status(Code::kStorageFull, fmt::format("no room for {}", SegmentPath(segment_ + 1))));
+        }
+        if (!disk_full_) PrepareNextSegment();
         return;
       }
       if (Status s = SwitchSegment(); !s.ok()) return Fence(std::move(s));
@@ -310,6 +328,7 @@ void Journal::Fence(Status reason) {
   if (fenced_) return;
   fenced_ = true;
   fence_reason_ = std::move(reason);
+  loop_->Arm(&timer_, loop_->MonoMicros());  // for who waits for Close
   observer_->OnJournalProgress();
 }
 
@@ -318,7 +337,7 @@ void Journal::OnTurnEnd() {
     if (close_done_ && writing_.empty()) loop_->Post(std::exchange(close_done_, nullptr));
     return;
   }
-  if (disk_full_ && !preparing_) PrepareNextSegment();
+  if (disk_full_ && loop_->MonoMicros() >= layout_retry_mono_) PrepareNextSegment();
   if (open_used_ > kFrameHeaderBytes) {
     int64_t now = loop_->MonoMicros();
     int64_t due;
@@ -351,33 +370,38 @@ void Journal::OnTurnEnd() {
 }
 
 void Journal::Release(Position settled, uint64_t bytes_written_then) {
-  std::vector<std::string> gone;
+  bytes_released_ = bytes_written_then;
+  std::vector<std::string> gone;                              // to be removed
+  std::vector<std::pair<std::string, std::string>> recycled;  // to be renamed: from, to
   // A segment is done with when the one after it begins at or before the first unsettled position.
   while (segments_.size() > 1 && segments_[1].first != 0 && segments_[1].first <= settled + 1) {
-    gone.push_back(SegmentPath(segments_.front().segment));
+    uint64_t segment = segments_.front().segment;
+    if (spares_.size() + spares_coming_ < kSparesMax) {
+      recycled.emplace_back(SegmentPath(segment), fmt::format("{}/spare-{:016}.log", dir_, segment));
+      ++spares_coming_;
+    } else {
+      gone.push_back(SegmentPath(segment));
+    }
     segments_.pop_front();
   }
-  bytes_released_ = bytes_written_then;
-  if (gone.empty()) return;
-  auto spares = std::make_shared<int>(0);
-  int have = spares_;
+  if (gone.empty() && recycled.empty()) return;
+  auto spares = std::make_shared<std::vector<std::string>>();
   loop_->RunOnWorker(
       rt::Worker::kFiles,
-      [disk = disk_, dir = dir_, gone, have, spares, first = SparePath(0), second = SparePath(1)] {
-        int n = have;
+      [disk = disk_, dir = dir_, gone, recycled, spares] {
         for (const std::string& path : gone) {
-          std::string spare = n == 0 ? first : second;
-          if (n < kSparesMax && !disk->Exists(spare) && disk->Rename(path, spare).ok()) {
-            ++n;
-          } else {
-            disk->Remove(path).Ignore("it holds nothing unsettled; the next opening removes it");
-          }
+          disk->Remove(path).Ignore("it holds nothing unsettled; the next opening reads past it");
+        }
+        for (const auto& [from, to] : recycled) {
+          if (disk->Rename(from, to).ok()) spares->push_back(to);
         }
         // A spare gets a new header only once its old name is gone for good.
-        if (disk->SyncDir(dir).ok()) *spares = n - have;
+        if (!disk->SyncDir(dir).ok()) spares->clear();
       },
-      [this, alive = alive_, spares] {
-        if (*alive) spares_ = std::min(spares_ + *spares, kSparesMax);
+      [this, alive = alive_, spares, coming = recycled.size()] {
+        if (!*alive) return;
+        spares_coming_ -= coming;
+        spares_.insert(spares_.end(), spares->begin(), spares->end());
       });
 }
 

@@ -49,6 +49,7 @@ class Journal : public rt::TurnHook {
     Position next = 1;  // position of the next record
     uint32_t previous_crc = 0;
     uint64_t segment = 0;               // to write on in, 0 = none yet
+    uint64_t segment_bytes = 0;         // its size
     uint64_t offset = 0;                // in it
     Micros commit_us = 0;               // of the last frame
     std::vector<SegmentInfo> segments;  // that are there, ascending, the last is `segment`
@@ -67,8 +68,8 @@ class Journal : public rt::TurnHook {
   Status Open();
 
   // ---- appending: Reserve, encode there, Commit
-  // Room for `bytes` (at most frame_bytes_max / 2) in the open frame; starts a new frame if it would not fit. The
-  // pointer holds until the next call of Reserve or the end of the turn.
+  // Room for `bytes` (at most frame_bytes_max / 2, which is at least 8 KiB) in the open frame; starts a new frame if it
+  // would not fit. The pointer holds until the next call of Reserve or the end of the turn.
   char* Reserve(size_t bytes);
   // The `bytes` encoded at Reserve()'s pointer become part of the open frame; `records` of them take positions. Returns
   // the position of the last of them. `urgent`: somebody waits for it.
@@ -104,7 +105,8 @@ class Journal : public rt::TurnHook {
   // The segments that hold positions after `settled`, for the settler: ascending.
   std::vector<uint64_t> SegmentsAfter(Position settled) const;
 
-  // Writes what is there, then an empty frame that says so; done when on the medium, or fenced.
+  // Writes what is there, then an empty frame that says so; done when on the medium, or fenced (kStorageFull if what is
+  // there needs another segment and there is no room for it).
   void Close(std::function<void()> done);
 
   void OnTurnEnd() override;
@@ -121,7 +123,6 @@ class Journal : public rt::TurnHook {
   void PrepareNextSegment();
   Status SwitchSegment();
   std::string SegmentPath(uint64_t segment) const;
-  std::string SparePath(int n) const;
   Buffer* TakeBuffer(size_t bytes);
   SegmentHeader HeaderOf(uint64_t segment) const;
 
@@ -158,12 +159,15 @@ class Journal : public rt::TurnHook {
   std::vector<std::unique_ptr<rt::LogFile>> retired_files_;  // still with writes in flight
   uint64_t segment_ = 0;
   uint64_t offset_ = 0;
+  uint64_t segment_bytes_ = 0;  // of segment_: an older one may have another size than options_ say
   std::deque<SegmentInfo> segments_;
   size_t alignment_ = 4096;
   bool next_ready_ = false;  // segment_ + 1 is laid out
   bool preparing_ = false;
   bool disk_full_ = false;
-  int spares_ = 0;
+  int64_t layout_retry_mono_ = 0;
+  std::vector<std::string> spares_;  // recycled files, ready to be laid out
+  size_t spares_coming_ = 0;         // being recycled
   bool fenced_ = false;
   Status fence_reason_;
   bool progress_ = false;

@@ -39,156 +39,212 @@ class SegmentBytes {
   std::vector<char> bytes_;
 };
 
-Status CheckHeader(const SegmentBytes& bytes, const std::string& path, const JournalIdentity& identity,
-                   uint64_t segment) {
-  auto header = DecodeSegmentHeader(bytes.At(0).substr(0, kSegmentHeaderBytes));
-  if (!header.ok()) return Status(Code::kDataLoss, fmt::format("{}: {}", path, header.status().message()));
-  if (header->segment != segment || header->shard != identity.shard || header->store_id[0] != identity.store_id[0] ||
-      header->store_id[1] != identity.store_id[1]) {
-    return Status(
-        Code::kDataLoss,
-        fmt::format("{}: the header says segment {} of shard {}, expected segment {} of shard {} of this store", path,
-                    header->segment, header->shard, segment, identity.shard));
-  }
-  return OkStatus();
-}
+class JournalReading {
+ public:
+  using Visit = std::function<Status(const FrameHeader&, std::string_view payload)>;
+  JournalReading(rt::Disk* disk, const std::string& dir, const JournalIdentity& identity, Position settled,
+                 const Visit& visit)
+      : disk_(disk), dir_(dir), identity_(identity), settled_(settled), visit_(visit) {}
 
-// Looks for a frame of this segment, at or after `from`, that proves that `position` had been durable.
-struct Proof {
-  uint64_t offset = 0;
-  FrameHeader frame;
-};
-std::optional<Proof> FindProof(const SegmentBytes& bytes, uint64_t from, uint64_t segment, uint32_t shard,
-                               Position position, uint32_t* max_epoch) {
-  for (uint64_t at = from; at + kFrameHeaderBytes <= bytes.size(); at += kFrameAlignMin) {
-    FrameHeader h;
-    if (!DecodeFrame(bytes.At(at), &h) || h.segment != segment || h.shard != shard) continue;
-    *max_epoch = std::max(*max_epoch, h.epoch);
-    if (h.durable >= position) return Proof{.offset = at, .frame = h};
+  Result<JournalEnd> Run() {
+    QUIPU_RETURN_IF_ERROR(FindSegments());
+    end_.start.store_id[0] = identity_.store_id[0];
+    end_.start.store_id[1] = identity_.store_id[1];
+    end_.start.shard = identity_.shard;
+    if (!segments_.empty()) {
+      QUIPU_ASSIGN_OR_RETURN(bytes_, SegmentBytes::Load(disk_, PathOf(0)));
+    }
+    size_t at = 0;
+    while (at < segments_.size()) {
+      QUIPU_ASSIGN_OR_RETURN(bool cut, ReadSegment(at));
+      if (cut) FindCutFrames(at);
+      ++at;
+      if (cut) break;
+      QUIPU_ASSIGN_OR_RETURN(size_t next, FindContinuation(at));
+      if (next == segments_.size()) {
+        QUIPU_RETURN_IF_ERROR(RefuseDamage(at));
+        break;
+      }
+      at = next;
+    }
+    for (; at < segments_.size(); ++at) end_.unneeded.push_back(PathOf(at));
+    if (Expected() <= settled_ || (segments_.empty() && settled_ > 0)) {
+      return Status(Code::kDataLoss, fmt::format("{}: the journal ends at position {}, but {} is settled", dir_,
+                                                 segments_.empty() ? 0 : Expected() - 1, settled_));
+    }
+    end_.start.next = Expected();
+    end_.start.previous_crc = previous_crc_;
+    end_.start.epoch = max_epoch_ + 1;
+    return std::move(end_);
   }
-  return std::nullopt;
-}
+
+ private:
+  std::string PathOf(size_t at) const { return dir_ + "/" + SegmentName(segments_[at]); }
+  Position Expected() const { return any_frame_ ? expected_ : settled_ + 1; }
+
+  // A segment gets its name only when it is laid out and on the medium, so a header that is not right, or another size,
+  // is damage wherever the journal ends.
+  Status FindSegments() {
+    QUIPU_ASSIGN_OR_RETURN(auto names, disk_->List(dir_));
+    for (const auto& name : names) {
+      if (auto n = SegmentNumber(name)) segments_.push_back(*n);
+    }
+    std::sort(segments_.begin(), segments_.end());
+    for (size_t at = 0; at < segments_.size(); ++at) QUIPU_RETURN_IF_ERROR(CheckHeader(at));
+    return OkStatus();
+  }
+  Status CheckHeader(size_t at) {
+    std::string path = PathOf(at);
+    QUIPU_ASSIGN_OR_RETURN(auto file, disk_->Open(path, rt::OpenMode::kRead));
+    QUIPU_ASSIGN_OR_RETURN(uint64_t size, file->Size());
+    std::vector<char> block(kSegmentHeaderBytes);
+    QUIPU_ASSIGN_OR_RETURN(size_t got, file->ReadAt(0, block));
+    auto header = DecodeSegmentHeader({block.data(), got});
+    if (!header.ok()) return Status(Code::kDataLoss, fmt::format("{}: {}", path, header.status().message()));
+    if (header->segment != segments_[at] || header->shard != identity_.shard ||
+        header->store_id[0] != identity_.store_id[0] || header->store_id[1] != identity_.store_id[1]) {
+      return Status(
+          Code::kDataLoss,
+          fmt::format("{}: the header says segment {} of shard {}, expected segment {} of shard {} of this store", path,
+                      header->segment, header->shard, segments_[at], identity_.shard));
+    }
+    if (header->bytes != size) {
+      return Status(Code::kDataLoss,
+                    fmt::format("{}: the file has {} bytes, its header says {}", path, size, header->bytes));
+    }
+    return OkStatus();
+  }
+
+  // A whole frame of the segment at `offset`.
+  bool FrameAt(const SegmentBytes& bytes, size_t at, uint64_t offset, FrameHeader* h) const {
+    return DecodeFrame(bytes.At(offset), h) && h->segment == segments_[at] && h->shard == identity_.shard;
+  }
+
+  // Visits the frames of the segment in bytes_ as far as they follow each other. True: `visit` cut the journal.
+  Result<bool> ReadSegment(size_t at) {
+    offset_ = kSegmentHeaderBytes;
+    SegmentInfo info{.segment = segments_[at], .first = 0};
+    bool cut = false;
+    FrameHeader h;
+    while (!cut && FrameAt(bytes_, at, offset_, &h)) {
+      if (any_frame_ && (h.first != expected_ || h.previous_crc != previous_crc_)) break;
+      if (!any_frame_ && h.first > settled_ + 1) {
+        return Status(Code::kDataLoss,
+                      fmt::format("{}: the journal begins at position {}, but only up to {} is settled", PathOf(at),
+                                  h.first, settled_));
+      }
+      Position last = h.first + h.records - 1;
+      if (last > settled_) {
+        Status s = visit_(h, bytes_.At(offset_ + kFrameHeaderBytes).substr(0, h.payload_bytes));
+        cut = s.code() == Code::kConditionNotMet;
+        if (cut) break;
+        if (!s.ok()) {
+          return Status(s.code(), fmt::format("{}: frame at offset {} (positions {} to {}): {}", PathOf(at), offset_,
+                                              h.first, last, s.message()));
+        }
+      }
+      any_frame_ = true;
+      max_epoch_ = std::max(max_epoch_, h.epoch);
+      if (info.first == 0) info.first = h.first;
+      expected_ = h.first + h.records;
+      previous_crc_ = h.crc;
+      offset_ += h.frame_bytes;
+      end_.start.commit_us = h.commit_us;
+      ++end_.frames;
+    }
+    if (info.first != 0 || end_.start.segments.empty()) {
+      end_.start.segments.push_back(info);
+      end_.start.segment = segments_[at];
+      end_.start.segment_bytes = bytes_.size();
+      end_.start.offset = offset_;
+    }
+    return cut;
+  }
+
+  // What stands at or after the place where the journal was cut.
+  void FindCutFrames(size_t at) {
+    FrameHeader h;
+    for (uint64_t o = offset_; o + kFrameHeaderBytes <= bytes_.size(); o += kFrameAlignMin) {
+      if (!FrameAt(bytes_, at, o, &h)) continue;
+      max_epoch_ = std::max(max_epoch_, h.epoch);
+      end_.cut_frames.push_back(o);
+    }
+  }
+
+  // Which segment at or after `at` the journal goes on in; segments_.size() if it ends. Leaves its bytes in bytes_.
+  Result<size_t> FindContinuation(size_t at) {
+    FrameHeader h;
+    for (size_t next = at; next < segments_.size(); ++next) {
+      QUIPU_ASSIGN_OR_RETURN(SegmentBytes following, SegmentBytes::Load(disk_, PathOf(next)));
+      if (!FrameAt(following, next, kSegmentHeaderBytes, &h)) continue;
+      bool follows = next == at && any_frame_ && h.first == expected_ && h.previous_crc == previous_crc_;
+      // What lies between is settled, and may be on its way to be recycled.
+      bool settled_between = !follows && h.first <= settled_ + 1;
+      if (!follows && !settled_between) continue;
+      if (settled_between) {
+        for (size_t i = 0; i < next; ++i) {
+          if (segments_[i] >= first_needed_) end_.unneeded.push_back(PathOf(i));
+        }
+        first_needed_ = segments_[next];
+        end_.start.segments.clear();
+        any_frame_ = false;
+        previous_crc_ = 0;
+      }
+      bytes_ = std::move(following);
+      return next;
+    }
+    return segments_.size();
+  }
+
+  // The journal ends in bytes_, the segment before `at`, at offset_: unless a frame at or after that place says that
+  // more had been durable.
+  Status RefuseDamage(size_t at) {
+    std::string where = fmt::format("{}: damage at offset {}", PathOf(at - 1), offset_);
+    for (size_t i = at - 1; i < segments_.size(); ++i) {
+      if (i >= at) {
+        QUIPU_ASSIGN_OR_RETURN(bytes_, SegmentBytes::Load(disk_, PathOf(i)));
+      }
+      FrameHeader h;
+      for (uint64_t o = i < at ? offset_ : kSegmentHeaderBytes; o + kFrameHeaderBytes <= bytes_.size();
+           o += kFrameAlignMin) {
+        if (!FrameAt(bytes_, i, o, &h)) continue;
+        max_epoch_ = std::max(max_epoch_, h.epoch);
+        if (h.durable < Expected()) continue;
+        return Status(Code::kDataLoss, fmt::format("{}: positions {} to {} are missing, but the frame at offset {} of "
+                                                   "{} was written when they were durable",
+                                                   where, Expected(), h.durable, o, PathOf(i)));
+      }
+    }
+    return OkStatus();
+  }
+
+  rt::Disk* const disk_;
+  const std::string& dir_;
+  const JournalIdentity& identity_;
+  const Position settled_;
+  const Visit& visit_;
+  std::vector<uint64_t> segments_;
+  JournalEnd end_;
+  SegmentBytes bytes_;   // of the segment being read
+  uint64_t offset_ = 0;  // in it
+  bool any_frame_ = false;
+  Position expected_ = 0;  // the next frame's first, and the checksum before it, once there was a frame
+  uint32_t previous_crc_ = 0;
+  uint32_t max_epoch_ = 0;
+  uint64_t first_needed_ = 0;
+};
 
 }  // namespace
 
 Result<JournalEnd> ReadJournal(rt::Disk* disk, const std::string& dir, const JournalIdentity& identity,
                                Position settled,
                                const std::function<Status(const FrameHeader&, std::string_view payload)>& visit) {
-  QUIPU_ASSIGN_OR_RETURN(auto names, disk->List(dir));
-  std::vector<uint64_t> segments;
-  for (const auto& name : names) {
-    if (auto n = SegmentNumber(name)) segments.push_back(*n);
-  }
-  std::sort(segments.begin(), segments.end());
-
-  JournalEnd end;
-  end.start.store_id[0] = identity.store_id[0];
-  end.start.store_id[1] = identity.store_id[1];
-  end.start.shard = identity.shard;
-  uint32_t max_epoch = 0;
-  Position expected = 0;  // 0: not yet known
-  uint32_t previous_crc = 0;
-  bool first_frame = true;
-  size_t at_segment = 0;
-  bool cut = false;
-
-  for (; at_segment < segments.size() && !cut; ++at_segment) {
-    uint64_t segment = segments[at_segment];
-    std::string path = dir + "/" + SegmentName(segment);
-    QUIPU_ASSIGN_OR_RETURN(SegmentBytes bytes, SegmentBytes::Load(disk, path));
-    QUIPU_RETURN_IF_ERROR(CheckHeader(bytes, path, identity, segment));
-    uint64_t offset = kSegmentHeaderBytes;
-    SegmentInfo info{.segment = segment, .first = 0};
-    bool any = false;
-    for (;;) {
-      FrameHeader h;
-      if (!DecodeFrame(bytes.At(offset), &h) || h.segment != segment || h.shard != identity.shard) break;
-      if (!first_frame && (h.first != expected || h.previous_crc != previous_crc)) break;
-      if (first_frame && h.first > settled + 1) {
-        return Status(
-            Code::kDataLoss,
-            fmt::format("{}: the journal begins at position {}, but only up to {} is settled", path, h.first, settled));
-      }
-      Position last = h.first + h.records - 1;
-      if (last > settled) {
-        Status s = visit(h, bytes.At(offset + kFrameHeaderBytes).substr(0, h.payload_bytes));
-        if (s.code() == Code::kConditionNotMet) {
-          cut = true;
-          break;
-        }
-        if (!s.ok()) {
-          return Status(s.code(), fmt::format("{}: frame at offset {} (positions {} to {}): {}", path, offset, h.first,
-                                              last, s.message()));
-        }
-      }
-      first_frame = false;
-      any = true;
-      max_epoch = std::max(max_epoch, h.epoch);
-      if (info.first == 0) info.first = h.first;
-      expected = h.first + h.records;
-      previous_crc = h.crc;
-      offset += h.frame_bytes;
-      end.start.commit_us = h.commit_us;
-      ++end.frames;
-    }
-    bool last_segment = at_segment + 1 == segments.size();
-    if (any || end.start.segments.empty()) {
-      end.start.segments.push_back(info);
-      end.start.segment = segment;
-      end.start.offset = offset;
-    }
-    if (cut) {
-      for (uint64_t at = offset; at + kFrameHeaderBytes <= bytes.size(); at += kFrameAlignMin) {
-        FrameHeader h;
-        if (!DecodeFrame(bytes.At(at), &h) || h.segment != segment || h.shard != identity.shard) continue;
-        max_epoch = std::max(max_epoch, h.epoch);
-        end.cut_frames.push_back(at);
-      }
-      break;
-    }
-    if (expected == 0) expected = settled + 1;
-    // Is this the end of the segment's frames because the next segment goes on, or the end of the journal?
-    if (!last_segment) {
-      uint64_t next = segments[at_segment + 1];
-      QUIPU_ASSIGN_OR_RETURN(SegmentBytes following, SegmentBytes::Load(disk, dir + "/" + SegmentName(next)));
-      FrameHeader h;
-      if (DecodeFrame(following.At(kSegmentHeaderBytes), &h) && h.segment == next && h.shard == identity.shard &&
-          h.first == expected && h.previous_crc == previous_crc && !first_frame) {
-        continue;
-      }
-    }
-    for (size_t i = at_segment; i < segments.size(); ++i) {
-      std::string later = dir + "/" + SegmentName(segments[i]);
-      QUIPU_ASSIGN_OR_RETURN(SegmentBytes rest, SegmentBytes::Load(disk, later));
-      auto proof = FindProof(rest, i == at_segment ? offset : kSegmentHeaderBytes, segments[i], identity.shard,
-                             expected, &max_epoch);
-      if (proof) {
-        return Status(
-            Code::kDataLoss,
-            fmt::format("{}: damage at offset {}: positions {} to {} are missing, but the frame at offset {} of {} was "
-                        "written when they were durable",
-                        path, offset, expected, proof->frame.durable, proof->offset, later));
-      }
-    }
-    ++at_segment;
-    break;
-  }
-  if (cut) ++at_segment;
-  for (size_t i = at_segment; i < segments.size(); ++i) end.beyond.push_back(dir + "/" + SegmentName(segments[i]));
-  if (expected == 0) expected = settled + 1;
-  if (expected < settled + 1 || (segments.empty() && settled > 0)) {
-    return Status(Code::kDataLoss,
-                  fmt::format("{}: the journal ends at position {}, but {} is settled", dir, expected - 1, settled));
-  }
-  end.start.next = expected;
-  end.start.previous_crc = previous_crc;
-  end.start.epoch = max_epoch + 1;
-  return end;
+  return JournalReading(disk, dir, identity, settled, visit).Run();
 }
 
 Status WipeBeyond(rt::Disk* disk, const std::string& dir, const JournalEnd& end) {
-  for (size_t i = end.beyond.size(); i > 0; --i) {
-    QUIPU_RETURN_IF_ERROR(disk->Remove(end.beyond[i - 1]));
+  for (size_t i = end.unneeded.size(); i > 0; --i) {
+    QUIPU_RETURN_IF_ERROR(disk->Remove(end.unneeded[i - 1]));
     QUIPU_RETURN_IF_ERROR(disk->SyncDir(dir));
   }
   if (end.cut_frames.empty()) return OkStatus();
@@ -211,6 +267,7 @@ Status ReadFrames(rt::Disk* disk, const std::string& dir, const std::vector<uint
     for (;;) {
       FrameHeader h;
       if (!DecodeFrame(bytes.At(offset), &h) || h.segment != segment || (expected != 0 && h.first != expected)) break;
+      if (expected == 0 && h.first > after + 1) break;
       Position last = h.first + h.records - 1;
       if (h.first > through) return OkStatus();
       if (last > after && h.records > 0)
@@ -220,8 +277,8 @@ Status ReadFrames(rt::Disk* disk, const std::string& dir, const std::vector<uint
       offset += h.frame_bytes;
     }
   }
-  return Status(Code::kDataLoss,
-                fmt::format("{}: frames end at position {}, {} was durable", dir, expected - 1, through));
+  return Status(Code::kDataLoss, fmt::format("{}: no frame begins at position {}, but {} was durable", dir,
+                                             expected == 0 ? after + 1 : expected, through));
 }
 
 }  // namespace quipu::store

@@ -25,8 +25,10 @@ struct JournalIdentity {
 };
 
 struct JournalEnd {
-  Journal::Start start;             // where writing goes on; epoch is one above every epoch seen
-  std::vector<std::string> beyond;  // segments after the end: nothing acknowledged is in them; to be removed first
+  Journal::Start start;  // where writing goes on; epoch is one above every epoch seen
+  // Segments after the end, and those before a gap that only settled positions fell into: nothing in them was
+  // acknowledged and is not settled. To be removed first.
+  std::vector<std::string> unneeded;
   // Where `visit` ended the journal before a frame: offsets of the valid frames from there on in the last segment. They
   // must be wiped, last one first, before anything is written.
   std::vector<uint64_t> cut_frames;
