@@ -6,7 +6,9 @@
 #include <functional>
 
 #include "cli/commands.h"
+#include "cli/completion.h"
 #include "cli/exit_code.h"
+#include "server/config_keys.h"
 
 namespace quipu::cli {
 namespace {
@@ -21,6 +23,9 @@ struct Tree {
   ListOptions list;
   TopOptions top;
   ImportOptions import;
+  CheckOptions check;
+  BenchOptions bench;
+  std::string shell;
   VersionOptions version;
   ConfigOptions config;
   bool markdown = false;
@@ -97,7 +102,72 @@ void AddListCommands(CLI::App* app, Tree* t) {
   top->callback([t] { t->run = [t] { return RunTop(t->common, t->top); }; });
 }
 
+// The tree as plain words, for completion.
+CommandWords WordsOf(const CLI::App& app) {
+  CommandWords words{.name = app.get_name(), .what = app.get_description(), .options = {}, .commands = {}};
+  words.what.resize(std::min(words.what.size(), words.what.find('\n')));
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_snames()) words.options.push_back("-" + name);
+    for (const std::string& name : option->get_lnames()) words.options.push_back("--" + name);
+  }
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    words.commands.push_back(WordsOf(*command));
+  }
+  return words;
+}
+
+// Common options may stand after every command of the tree that falls through to the root; keys of the configuration
+// are flags of those that read one.
+void AddInherited(const CLI::App& app, const CommandWords& root, CommandWords* words) {
+  for (CommandWords& command : words->commands) {
+    const CLI::App& own = *app.get_subcommand(command.name);
+    AddInherited(own, root, &command);
+    if (own.get_allow_extras()) {
+      for (const server::ConfigKey& key : server::ConfigKeys()) {
+        if (key.name.find('*') == std::string_view::npos) command.options.push_back("--" + std::string(key.name));
+      }
+    } else if (command.commands.empty()) {
+      for (const std::string& option : root.options) {
+        if (option != "-h" && option != "--help") command.options.push_back(option);
+      }
+    }
+  }
+}
+
+int RunCompletion(const std::string& shell, const CLI::App& app) {
+  CommandWords root = WordsOf(app);
+  AddInherited(app, WordsOf(app), &root);
+  const Result<std::string> script = CompletionScript(shell, root);
+  if (!script.ok()) return Fail(script.status());
+  Print(*script);
+  return kExitDone;
+}
+
 void AddOtherCommands(CLI::App* app, Tree* t) {
+  CLI::App* check = AddCommand(app, "check",
+                               "Verify a data directory while no server runs on it: every checksum, "
+                               "every count",
+                               "quipu check quipu-data");
+  check->add_option("DIR", t->check.data_dir, "Data directory")->required();
+  check->callback([t] { t->run = [t] { return RunCheck(t->common, t->check); }; });
+
+  CLI::App* bench = AddCommand(app, "bench", "Load a server and show its rate and latencies",
+                               "quipu bench --op add --clients 50 --pipeline 16 --duration 10s");
+  BenchOptions& b = t->bench;
+  bench->add_option("--op", b.op, "add (QUIPU.ADD), incr or get; the last two work on Redis too")
+      ->capture_default_str();
+  bench->add_option("--token", b.token, "With add: none, uuidv7 or uuidv4")->capture_default_str();
+  bench->add_option("--clients", b.clients, "Connections")->capture_default_str();
+  bench->add_option("--pipeline", b.pipeline, "Commands in one write")->capture_default_str();
+  bench->add_option("--duration", b.duration, "How long")->capture_default_str();
+  bench->add_option("--keys", b.keys, "Different counters")->capture_default_str();
+  bench->callback([t] { t->run = [t] { return RunBench(t->common, t->bench); }; });
+
+  CLI::App* completion = AddCommand(app, "completion", "Print a completion script: bash, zsh or fish",
+                                    "quipu completion bash > /etc/bash_completion.d/quipu");
+  completion->add_option("SHELL", t->shell, "bash, zsh or fish")->required();
+  completion->callback([t, app] { t->run = [t, app] { return RunCompletion(t->shell, *app); }; });
+
   CLI::App* version = AddCommand(app, "version", "Print the version", "quipu version --features");
   version->add_flag("--features", t->version.features, "Also how it was built and what it can do");
   version->callback([t] { t->run = [t] { return RunVersion(t->common, t->version); }; });

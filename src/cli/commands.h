@@ -62,6 +62,21 @@ struct ImportOptions {
 };
 int RunImport(const CommonOptions& common, const ImportOptions& options);
 
+struct CheckOptions {
+  std::string data_dir;
+};
+int RunCheck(const CommonOptions& common, const CheckOptions& options);
+
+struct BenchOptions {
+  int64_t clients = 50;
+  int64_t pipeline = 16;
+  std::string duration = "5s";
+  int64_t keys = 1'000'000;
+  std::string token = "uuidv7";  // none, uuidv7, uuidv4
+  std::string op = "add";        // add, incr, get
+};
+int RunBench(const CommonOptions& common, const BenchOptions& options);
+
 struct ConfigOptions {
   std::string file;
   std::vector<std::string> flags;  // --journal.segment_size=64MiB and the like

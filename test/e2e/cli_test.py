@@ -204,3 +204,43 @@ class Usage(unittest.TestCase):
 
     def test_version(self):
         self.assertRegex(quipu("version").stdout, r"^quipu \d+\.\d+\.\d+\n$")
+
+    def test_completion_knows_commands_options_and_keys(self):
+        def complete(*words):
+            script = quipu("completion", "bash").stdout + f"""
+COMP_WORDS=({" ".join(words[:-1])} "{words[-1]}"); COMP_CWORD={len(words) - 1}; _quipu; echo "${{COMPREPLY[@]}}"
+"""
+            return subprocess.run(["bash"], input=script, capture_output=True, text=True, check=True).stdout.split()
+
+        self.assertEqual(complete("quipu", "im"), ["import"])
+        self.assertEqual(complete("quipu", "config", "c"), ["check"])
+        self.assertEqual(complete("quipu", "add", "name", "--tok"), ["--token"])
+        self.assertEqual(complete("quipu", "serve", "--journal.s"), ["--journal.segment_size"])
+        self.assertEqual(quipu("completion", "tcsh").returncode, 2)
+        for shell in ["zsh", "fish"]:
+            self.assertIn("import", quipu("completion", shell).stdout)
+
+
+class Bench(unittest.TestCase):
+    def test_it_counts_what_it_sends(self):
+        keys = set()
+
+        def answer(a):
+            keys.add(a[1])
+            return [1, b"APPLIED"]
+
+        with FakeServer(answer) as server:
+            r = quipu("bench", "--clients", "2", "--pipeline", "4", "--keys", "10", "--duration", "50ms", "--json",
+                      address=server.address)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertEqual(json.loads(r.stdout)[0]["operations"], len(server.commands))
+        self.assertLessEqual(keys, {b"bench:%012d" % n for n in range(10)})
+        tokens = {c[4] for c in server.commands}
+        self.assertEqual(len(tokens), len(server.commands))
+        self.assertTrue(all(len(t) == 36 and t[14:15] == b"7" for t in tokens))
+
+    def test_error_replies_are_counted_and_shown(self):
+        with FakeServer(lambda a: Exception("OOM full")) as server:
+            r = quipu("bench", "--clients", "1", "--op", "incr", "--duration", "10ms", address=server.address)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("OOM full", r.stderr)

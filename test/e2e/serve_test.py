@@ -1,0 +1,164 @@
+"""The life of `quipu serve` as its surroundings see it: readiness, signals, exit codes, logs."""
+import json
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+import resp
+import server as servers
+
+
+def start(tmp_path, *flags, data="data", env=None, port=None):
+    port = port or servers.free_port()
+    command = [os.environ["QUIPU_BINARY"], "serve", f"--listen.resp=127.0.0.1:{port}",
+               f"--data_dir={tmp_path / data}", *flags]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True, env={**servers.plain_environment(), **(env or {})})
+    process.port = port
+    return process
+
+
+def wait_until_ready(process):
+    """Reads its standard error up to the lines to try."""
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        if line.startswith("  quipu import"):
+            return seen
+    raise AssertionError(f"ended with {process.wait()}: {seen}")
+
+
+@pytest.fixture(autouse=True)
+def binary():
+    reason = servers.available("quipu")
+    if reason:
+        pytest.skip(reason)
+
+
+def test_it_says_where_it_listens_and_what_to_try(tmp_path):
+    process = start(tmp_path)
+    said = wait_until_ready(process)
+    assert f"127.0.0.1:{process.port}" in said[0]
+    assert said[1] == f"  redis-cli -p {process.port} incr hello\n"
+    process.terminate()
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [e["event"] for e in events] == ["store.recovered", "resp.listening", "server.draining", "server.stopped"]
+    assert all(e["level"] == "info" and e["ts"].endswith("Z") and e["msg"] for e in events)
+
+
+def test_sigterm_answers_what_is_in_flight_and_keeps_it(tmp_path):
+    process = start(tmp_path)
+    wait_until_ready(process)
+    connection = resp.Connection(process.port)
+    connection.send(b"".join(resp.encode("INCR", "n") for _ in range(1000)))
+    assert connection.read() == 1
+    process.terminate()
+    answered = 1
+    try:
+        while True:
+            answered = connection.read()
+    except (resp.Closed, OSError):
+        pass
+    assert process.wait(timeout=60) == 0
+    again = start(tmp_path)
+    wait_until_ready(again)
+    assert int(resp.Connection(again.port).call("GET", "n")) >= answered
+    again.send_signal(signal.SIGINT)
+    assert again.wait(timeout=60) == 0
+
+
+def test_a_second_server_on_the_same_data_is_exit_75(tmp_path):
+    first = start(tmp_path)
+    wait_until_ready(first)
+    second = start(tmp_path)
+    _, errors = second.communicate(timeout=60)
+    assert second.returncode == 75, errors
+    check = subprocess.run([os.environ["QUIPU_BINARY"], "check", str(tmp_path / "data")], capture_output=True)
+    assert check.returncode == 75, check.stderr
+    first.terminate()
+    assert first.wait(timeout=60) == 0
+
+
+def test_a_taken_port_is_exit_71(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process = start(tmp_path, port=taken.getsockname()[1])
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 71, errors
+
+
+def test_damaged_data_is_exit_65_for_serve_and_check(tmp_path):
+    first = start(tmp_path)
+    wait_until_ready(first)
+    first.terminate()
+    first.communicate(timeout=60)
+    with open(tmp_path / "data" / "store", "r+b") as store:
+        store.seek(20)
+        store.write(b"\xff\xff")
+    second = start(tmp_path)
+    _, errors = second.communicate(timeout=60)
+    assert second.returncode == 65, errors
+    assert "store" in errors
+    check = subprocess.run([os.environ["QUIPU_BINARY"], "check", str(tmp_path / "data")], capture_output=True)
+    assert check.returncode == 65, check.stderr
+
+
+def test_a_bad_configuration_is_exit_78_and_lists_everything(tmp_path):
+    process = start(tmp_path, "--engine.shard=2", "--log.level=loud", env={"QUIPU_JURNAL__BACKEND": "auto"})
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 78
+    for wanted in ["did you mean `engine.shards`?", "log.level: `loud`", "QUIPU_JURNAL__BACKEND", "3 problems"]:
+        assert wanted in errors
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_wide_address_needs_a_password_or_consent(tmp_path):
+    process = start(tmp_path, "--listen.resp=0.0.0.0:0")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 78 and "auth.allow_anonymous" in errors
+    missing = start(tmp_path, f"--auth.password_file={tmp_path / 'nothing'}")
+    _, errors = missing.communicate(timeout=60)
+    assert missing.returncode == 78, errors
+
+
+def test_the_password_file_guards_the_port(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("open sesame\n")
+    process = start(tmp_path, f"--auth.password_file={secret}")
+    wait_until_ready(process)
+    quipu = [os.environ["QUIPU_BINARY"], "add", "n", "--address", f"127.0.0.1:{process.port}"]
+    env = servers.plain_environment()
+    assert subprocess.run(quipu, capture_output=True, env=env).returncode == 77
+    assert subprocess.run([*quipu, "--password-file", str(secret)], capture_output=True, env=env).stdout == b"1\n"
+    process.terminate()
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "open sesame" not in out
+
+
+def test_dev_data_is_gone_at_the_end(tmp_path):
+    command = [os.environ["QUIPU_BINARY"], "serve", "--dev", f"--listen.resp=127.0.0.1:{servers.free_port()}"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True, env={**servers.plain_environment(), "TMPDIR": str(tmp_path)})
+    wait_until_ready(process)
+    assert len(os.listdir(tmp_path)) == 1
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 0 and os.listdir(tmp_path) == []
+
+
+def test_the_service_manager_is_told(tmp_path):
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        manager.settimeout(60)
+        process = start(tmp_path, env={"NOTIFY_SOCKET": path})
+        assert manager.recv(100) == b"READY=1"
+        process.terminate()
+        assert manager.recv(100) == b"STOPPING=1"
+    assert process.wait(timeout=60) == 0
