@@ -1,6 +1,7 @@
 // Counter commands as a client sees them.
 #include <gtest/gtest.h>
 
+#include "gateway/resp/expiry.h"
 #include "gateway/resp/resp_testing.h"
 
 namespace quipu::resp {
@@ -138,6 +139,14 @@ TEST(Counters, ExpiryFollowsRedis) {
   EXPECT_EQ(w.Ask("EXPIRE k 9223372036854775807"), "-ERR invalid expire time in 'expire' command|");
   EXPECT_EQ(w.Ask("PEXPIRE k 9223372036854775807"), "-ERR invalid expire time in 'pexpire' command|");
   EXPECT_EQ(w.Ask("EXPIREAT k 9223372036854775807"), "-ERR invalid expire time in 'expireat' command|");
+}
+
+TEST(Counters, ATimeNotAfterNowIsPastForEveryClock) {
+  for (ExpiryUnit unit : {ExpiryUnit::kSeconds, ExpiryUnit::kMillis}) {
+    EXPECT_EQ(ExpiryAtMs(unit, 0, 1'000'000), 1);
+    EXPECT_EQ(ExpiryAtMs(unit, -5, 1'000'000), 1);
+  }
+  EXPECT_EQ(ExpiryAtMs(ExpiryUnit::kMillis, 1, 1'000'000), 1'000'001);
 }
 
 TEST(Counters, AnExpiredCounterStartsAgain) {
