@@ -337,9 +337,13 @@ void Journal::OnTurnEnd() {
     if (close_done_ && writing_.empty()) loop_->Post(std::exchange(close_done_, nullptr));
     return;
   }
-  if (disk_full_ && loop_->MonoMicros() >= layout_retry_mono_) PrepareNextSegment();
+  int64_t now = loop_->MonoMicros();
+  int64_t wake = INT64_MAX;
+  if (disk_full_ && !preparing_) {
+    if (now >= layout_retry_mono_) PrepareNextSegment();
+    wake = layout_retry_mono_;
+  }
   if (open_used_ > kFrameHeaderBytes) {
-    int64_t now = loop_->MonoMicros();
     int64_t due;
     if (!urgent_ && !close_done_) {
       due = open_since_mono_ + options_.lazy_commit_us;
@@ -352,10 +356,11 @@ void Journal::OnTurnEnd() {
     }
     if (now >= due) {
       SealOpenFrame();
-    } else if (due != INT64_MAX) {
-      loop_->Arm(&timer_, due);
+    } else {
+      wake = std::min(wake, due);
     }
   }
+  if (wake > now && wake != INT64_MAX) loop_->Arm(&timer_, wake);
   StartWrites();
   if (close_done_ && writing_.empty() && sealed_.empty() && open_used_ <= kFrameHeaderBytes) {
     if (!closing_sealed_) {

@@ -82,17 +82,16 @@ class Settled final : public SettledStore {
     return std::optional(std::string(bytes));
   }
 
-  Result<std::vector<std::pair<std::string, std::string>>> ListMeta(std::string_view prefix) override {
+  Status VisitMeta(std::string_view prefix,
+                   const std::function<bool(std::string_view key, std::string_view value)>& visit) override {
     QUIPU_ASSIGN_OR_RETURN(const ViewRef view, db_->view());
-    std::vector<std::pair<std::string, std::string>> rows;
     Cursor cursor(view->meta);
     for (cursor.Seek(prefix); cursor.valid() && cursor.key().starts_with(prefix); cursor.Next()) {
       std::string_view bytes;
       if (!ParseMetaValue(cursor.value(), &bytes)) return cursor.bad_row();
-      rows.emplace_back(cursor.key(), bytes);
+      if (!visit(cursor.key(), bytes)) return OkStatus();
     }
-    QUIPU_RETURN_IF_ERROR(cursor.status());
-    return rows;
+    return cursor.status();
   }
 
   Result<std::optional<SettledEvent>> FindToken(const TokenPrint& print, const CounterRef& counter,

@@ -120,7 +120,18 @@ class SettledStore {
   // Point reads: one Bloom-filtered lookup per run; about 1 us when absent, 3 us when cached.
   virtual Result<std::optional<Checkpoint>> GetCounter(const CounterRef& counter) = 0;
   virtual Result<std::optional<std::string>> GetMeta(std::string_view key) = 0;
-  virtual Result<std::vector<std::pair<std::string, std::string>>> ListMeta(std::string_view prefix) = 0;
+  // Named values whose key starts with `prefix`, ascending, until visit returns false.
+  virtual Status VisitMeta(std::string_view prefix,
+                           const std::function<bool(std::string_view key, std::string_view value)>& visit) = 0;
+  // All of them at once, where they are known to be few.
+  Result<std::vector<std::pair<std::string, std::string>>> ListMeta(std::string_view prefix) {
+    std::vector<std::pair<std::string, std::string>> rows;
+    QUIPU_RETURN_IF_ERROR(VisitMeta(prefix, [&](std::string_view key, std::string_view value) {
+      rows.emplace_back(key, value);
+      return true;
+    }));
+    return rows;
+  }
 
   // The event that `print` stands for, looked for in the slices whose time reaches to or past since_commit_us.
   // Its token points into *backing.

@@ -256,17 +256,7 @@ class SettleJob {
       rows[key] = std::string(buffer, static_cast<size_t>(PutVarint(buffer, count) - buffer));
     }
     for (const std::string& key : expiry_rows_) rows[key] = "1";
-    // What was due before this run's end has been dealt with by records up to here.
-    QUIPU_ASSIGN_OR_RETURN(auto due, in_.settled->ListMeta(kExpiryPrefix));
-    for (const auto& [key, value] : due) {
-      int64_t expiry_ms;
-      NamespaceId ns;
-      uint64_t hash;
-      if (!DecodeExpiryKey(key, &expiry_ms, &ns, &hash))
-        return Status(Code::kDataLoss, "a settled expiry row does not decode");
-      if (expiry_ms * 1000 >= commit_us_ - kExpiryGraceUs) break;
-      rows.emplace(key, "");
-    }
+    QUIPU_RETURN_IF_ERROR(DropSpentExpiries(&rows));
     for (const auto& [id, record] : namespaces_) rows[NamespaceKey(id)] = std::string(record);
     for (const auto& [id, record] : sources_) rows[SourceKey(id.first, id.second)] = std::string(record);
     rows[PositionKey(in_.generation, in_.shard)] =
@@ -275,8 +265,37 @@ class SettleJob {
     return OkStatus();
   }
 
-  // An expiry row is kept this long beyond its time, so that its counter's end is settled before it goes.
-  static constexpr int64_t kExpiryGraceUs = 3600ll * 1000 * 1000;
+  // An expiry row goes once its time is past and no settled counter has that expiry any more. A bounded number a run.
+  Status DropSpentExpiries(std::map<std::string, std::string>* rows) {
+    struct Due {
+      std::string key;
+      int64_t expiry_ms;
+      NamespaceId ns;
+      uint64_t hash;
+    };
+    std::vector<Due> due;
+    bool decodes = true;
+    QUIPU_RETURN_IF_ERROR(in_.settled->VisitMeta(kExpiryPrefix, [&](std::string_view key, std::string_view) {
+      Due d{.key = std::string(key), .expiry_ms = 0, .ns = 0, .hash = 0};
+      decodes = DecodeExpiryKey(key, &d.expiry_ms, &d.ns, &d.hash);
+      if (!decodes || d.expiry_ms >= commit_us_ / 1000) return false;
+      due.push_back(std::move(d));
+      return due.size() < kSpentExpiriesMax;
+    }));
+    if (!decodes) return Status(Code::kDataLoss, "a settled expiry row does not decode");
+    for (const Due& d : due) {
+      bool needed = false;
+      QUIPU_RETURN_IF_ERROR(in_.settled->ScanCounters(d.ns, d.hash, [&](const CounterRef& c, const Checkpoint& k) {
+        if (c.hash != d.hash) return false;
+        needed |= k.expiry_ms == d.expiry_ms;
+        return true;
+      }));
+      if (!needed) rows->emplace(d.key, "");
+    }
+    return OkStatus();
+  }
+
+  static constexpr size_t kSpentExpiriesMax = 100'000;
   struct NameRow {
     NamespaceId ns;
     std::string_view name;

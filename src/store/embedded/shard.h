@@ -181,7 +181,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   void StartSettle();
   void OnSettled(const SettleOutcome& outcome);
   void Maintain();
-  void SweepExpired();
+  bool SweepExpired();
   void ReleaseJournal();
   void StartRetention();
   void PushExpiry(CounterSlot* slot);

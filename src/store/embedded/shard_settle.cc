@@ -10,7 +10,8 @@ constexpr int64_t kRetentionEveryUs = 60'000'000;
 constexpr int64_t kRetrySettleUs = 1'000'000;
 constexpr int64_t kJumpUs = 3600ll * 1000 * 1000;
 constexpr uint32_t kSweepPartitions = 64;  // of 4,096, in one piece
-constexpr size_t kExpirePieces = 1000;
+constexpr size_t kExpirePieces = 2000;     // counters, in one piece
+constexpr int64_t kExpireAgainUs = 2'000;  // when there are more
 
 }  // namespace
 
@@ -19,9 +20,10 @@ void Shard::PushExpiry(CounterSlot* slot) {
   slot->in_heap = 1;
 }
 
-// Deletes what has expired, in bounded pieces. Entries of the heap are hints: the counter's own expiry decides.
-void Shard::SweepExpired() {
-  if (RefuseWrites() != Code::kOk) return;
+// Deletes what has expired, one bounded piece; true if there is more. Entries of the heap are hints: the counter's own
+// expiry decides.
+bool Shard::SweepExpired() {
+  if (RefuseWrites() != Code::kOk) return false;
   int64_t now_ms = journal_->frame_us() / 1000;
   for (size_t n = 0; n < kExpirePieces && !expiries_.empty() && static_cast<int64_t>(expiries_.top().due_ms) <= now_ms;
        ++n) {
@@ -35,9 +37,15 @@ void Shard::SweepExpired() {
         names.emplace_back(c.name);
         return true;
       });
-      if (!s.ok()) return expiries_.push(e);
+      if (!s.ok()) {
+        expiries_.push(e);
+        return false;
+      }
       for (const std::string& name : names) {
-        if (!FindOrLoad(e.hash, e.ns, name).ok()) return expiries_.push(e);
+        if (!FindOrLoad(e.hash, e.ns, name).ok()) {
+          expiries_.push(e);
+          return false;
+        }
       }
     }
     std::vector<std::pair<NamespaceId, std::string>> expired;
@@ -53,6 +61,7 @@ void Shard::SweepExpired() {
     });
     for (const auto& [ns, name] : expired) AppendExpiredDelete(counters_.Find(e.hash, ns, name), false);
   }
+  return !expiries_.empty() && static_cast<int64_t>(expiries_.top().due_ms) <= now_ms;
 }
 
 void Shard::Maintain() {
@@ -68,7 +77,7 @@ void Shard::Maintain() {
   last_seen_wall_us_ = wall;
   last_seen_mono_us_ = mono;
   if (Fenced() || closing_) return;
-  SweepExpired();
+  if (SweepExpired()) loop_->Arm(&timer_, mono + kExpireAgainUs);
   MaybeSettle();
   if (mono - last_retention_mono_us_ > kRetentionEveryUs) StartRetention();
 
