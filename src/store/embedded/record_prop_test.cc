@@ -85,9 +85,12 @@ Record AnyRecord(Micros frame_us, Backing* backing) {
       r.source.label = backing->text;
       break;
     case RecordType::kStep:
-      r.step.step_id[0] = *rc::gen::arbitrary<uint64_t>();
-      r.step.step_id[1] = *rc::gen::arbitrary<uint64_t>();
-      r.step.participants = *rc::gen::inRange<uint32_t>(2, 65537);
+      r.step.id[0] = *rc::gen::arbitrary<uint64_t>();
+      r.step.id[1] = *rc::gen::arbitrary<uint64_t>();
+      r.step.parts.resize(*rc::gen::inRange<size_t>(2, kStepPartsMax + 1));
+      for (StepRecord::Part& part : r.step.parts) {
+        part = {.shard = *rc::gen::inRange<uint32_t>(0, kStepPartsMax), .position = *rc::gen::arbitrary<uint64_t>()};
+      }
       break;
   }
   return r;

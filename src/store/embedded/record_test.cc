@@ -93,7 +93,9 @@ std::string Golden() {
                             .offset = 1u << 20,
                             .updated_us = kFrame,
                             .label = "access.log"}});
-  add("step", {.type = RecordType::kStep, .step = {.step_id = {0x1122334455667788, 9}, .participants = 4}});
+  add("step", {.type = RecordType::kStep,
+               .step = {.id = {0x1122334455667788, 9},
+                        .parts = {{.shard = 0, .position = 1000}, {.shard = 3, .position = 77}}}});
   return out;
 }
 
