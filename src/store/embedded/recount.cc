@@ -118,8 +118,8 @@ void CounterRecount::CompareCheckpoint(const Checkpoint* c) {
     return;
   }
   if (state_.exists != (c != nullptr)) {
-    found_(fmt::format("by its events the counter {}, but it {} a checkpoint", state_.exists ? "exists" : "is gone",
-                       c ? "has" : "has no"));
+    found_(fmt::format("by its events the counter {}, but it {} checkpoint", state_.exists ? "exists" : "is gone",
+                       c ? "has a" : "has no"));
     return;
   }
   if (!c) return;

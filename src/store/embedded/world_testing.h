@@ -16,7 +16,7 @@ namespace quipu::store {
 class World {
  public:
   explicit World(uint64_t seed = 7)
-      : disk_(&clock_, &trace_, seed), loop_(&clock_, &trace_, seed + 1), random_(seed + 2, "engine") {
+      : disk_(&clock_, &trace_, seed, 512), loop_(&clock_, &trace_, seed + 1), random_(seed + 2, "engine") {
     options_.data_dir = kDir;
     options_.shard.journal.segment_bytes = 64u << 10;
     options_.shard.journal.frame_bytes_max = 16u << 10;
@@ -41,10 +41,14 @@ class World {
   }
   enum class End { kKill, kPowerLoss };
   void Crash(End end) {
+    Abandon();
+    end == End::kPowerLoss ? disk_.PowerLoss() : disk_.Restart();
+  }
+  // The process is gone, and the disk without power.
+  void Abandon() {
     disk_.PowerOff();
     loop_.Abandon();
     engine_.reset();
-    end == End::kPowerLoss ? disk_.PowerLoss() : disk_.Restart();
   }
   Op Do(Op op) {
     op.hash = HashCounter(op.ns, op.name);
