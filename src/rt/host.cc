@@ -1,6 +1,7 @@
 #include "rt/host.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -14,6 +15,7 @@
 #include <cstring>
 #include <filesystem>
 #include <system_error>
+#include <thread>
 
 #include "base/assert.h"
 #include "rt/posix_error.h"
@@ -94,6 +96,19 @@ Result<std::string> ReadWholeFile(const std::string& path, size_t bytes_max) {
   }
   return text;
 }
+
+unsigned CpuCount() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return std::max(1u, static_cast<unsigned>(CPU_COUNT(&set)));
+}
+
+struct Thread::State {
+  std::thread thread;
+};
+Thread::Thread(std::function<void()> body) : state_(std::make_unique<State>(State{std::thread(std::move(body))})) {}
+Thread::~Thread() { state_->thread.join(); }
 
 ProcessFigures ReadProcessFigures() {
   ProcessFigures out;

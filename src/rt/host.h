@@ -5,6 +5,7 @@
 // Errors    kNotFound, kUnavailable (messages name path and errno).
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -29,6 +30,22 @@ std::vector<std::pair<std::string, std::string>> Environment();
 
 // Usable memory: the smaller of the machine's and the control group's limit. 0 if unknown.
 uint64_t MemoryBytes();
+// CPUs that this process may run on; at least 1.
+unsigned CpuCount();
+
+// A thread that runs `body` once. Joined when destroyed.
+class Thread {
+ public:
+  explicit Thread(std::function<void()> body);
+  ~Thread();
+  Thread(const Thread&) = delete;
+  Thread& operator=(const Thread&) = delete;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 // Of this process.
 struct ProcessFigures {
   int64_t process_id = 0;

@@ -19,8 +19,12 @@ constexpr std::array kKeys = {
     ConfigKey{"listen.resp", KeyType::kAddress, "127.0.0.1:7379", "",
               "Where the Redis protocol is served. An address off loopback is refused unless a password is set or "
               "`auth.allow_anonymous` is true: whoever reaches the port can change every number."},
-    ConfigKey{"engine.shards", KeyType::kInteger, "0", "0..1",
-              "Threads that own counters; 0 lets the engine choose. This version runs one."},
+    ConfigKey{
+        "engine.shards", KeyType::kInteger, "0", "0..64",
+        "Threads that own counters, each with its journal and its share of the connections; 0 lets the server "
+        "choose, which is one in this version. More use more CPUs, at the price of messages between threads for "
+        "every counter that lives on another one; INFO, CLIENT LIST and SLOWLOG then speak of the thread that the "
+        "connection is on. May change at any restart."},
     ConfigKey{"engine.memory", KeyType::kMemory, "50%", "",
               "Budget for counters and tokens in memory, as a share of the usable memory or in bytes. Larger keeps "
               "more counters and tokens hot; smaller leaves room for the page cache, which serves the rest. At the "

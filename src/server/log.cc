@@ -111,16 +111,20 @@ Log::Log(LogLevel level, LogFormat format, const rt::Clock* clock)
   sink_->logger->flush_on(spdlog::level::trace);
 }
 
-Log::~Log() {
+Log::~Log() { Finish(); }
+
+void Log::Finish() {
+  if (sink_ == nullptr) return;
   if (const size_t lost = sink_->pool->overrun_counter(); lost > 0) {
     Write(LogLevel::kWarn, "log.dropped", "lines were dropped because standard output did not take them",
           {{"lines", std::to_string(lost)}});
   }
+  sink_.reset();
 }
 
 void Log::Write(LogLevel level, std::string_view event, std::string_view message,
                 std::initializer_list<LogField> fields) {
-  if (level < level_) return;
+  if (level < level_ || sink_ == nullptr) return;
   sink_->logger->info(FormatLogLine(format_, clock_->WallMicros(), level, event, message, fields));
 }
 

@@ -30,8 +30,9 @@ class Log {
  public:
   // kAuto: text if standard output is a terminal.
   Log(LogLevel level, LogFormat format, const rt::Clock* clock);
-  // Writes what is waiting.
   ~Log();
+  // Writes what is waiting. Later lines go nowhere.
+  void Finish();
   // `event` is a stable dotted name, its first part the module.
   void Write(LogLevel level, std::string_view event, std::string_view message,
              std::initializer_list<LogField> fields = {});

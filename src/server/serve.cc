@@ -11,6 +11,7 @@ namespace quipu::server {
 namespace {
 
 constexpr int64_t kFenceCheckUs = 100'000;
+constexpr int64_t kDrainUs = 25'000'000;  // service managers kill after 30 s
 
 ServeEnd EndOf(const Status& status) {
   switch (status.code()) {
@@ -30,27 +31,61 @@ ServeEnd EndOf(const Status& status) {
 
 ServeResult Failed(const Status& status, ServeEnd end) { return {.end = end, .status = status}; }
 
-// From listening to the closed store. Everything on the loop.
+// One loop and what lives on it.
+struct Lane {
+  std::unique_ptr<rt::Loop> loop;
+  store::EventStore* store = nullptr;
+  std::unique_ptr<RespPort> port;
+  rt::Timer fence_timer;
+};
+
+// From listening to the closed store. Decisions are made on the first lane; each lane's things are touched on its own.
+//
+//   running -> ports closing -> stores closing -> workers finishing -> loops stopped
+//
+// Each arrow waits for all lanes. From "workers finishing" on everything is on disk.
 class Service {
  public:
-  Service(rt::Loop* loop, RespPort* port, store::EventStore* store, Log* log)
-      : loop_(loop), port_(port), store_(store), log_(log) {
-    fence_timer_.on_fire = [this] { CheckFence(); };
+  Service(std::vector<std::unique_ptr<Lane>>* lanes, Log* log) : lanes_(*lanes), log_(log) {
+    for (const std::unique_ptr<Lane>& lane : lanes_) {
+      lane->fence_timer.on_fire = [this, l = lane.get()] { CheckFence(l); };
+      lane->loop->Arm(&lane->fence_timer, lane->loop->MonoMicros() + kFenceCheckUs);
+    }
+    drain_timer_.on_fire = [this] {
+      log_->Write(LogLevel::kWarn, "server.drain_over", "the time for draining is over: ending at once");
+      log_->Finish();
+      rt::ExitAtOnce(0);
+    };
+    signals_ = rt::WatchSignals(first(), {SIGTERM, SIGINT}, [this](int number) { OnSignal(number); });
   }
-  ~Service() { loop_->Disarm(&fence_timer_); }
+  ~Service() {
+    for (const std::unique_ptr<Lane>& lane : lanes_) lane->loop->Disarm(&lane->fence_timer);
+    first()->Disarm(&drain_timer_);
+  }
+
+  // Instead of serving: closes what is open, with this result.
+  void EndWith(ServeResult result) {
+    result_ = std::move(result);
+    Drain();
+  }
 
   ServeResult Run() {
-    const std::unique_ptr<rt::Signals> signals =
-        rt::WatchSignals(loop_, {SIGTERM, SIGINT}, [this](int number) { OnSignal(number); });
-    loop_->Arm(&fence_timer_, loop_->MonoMicros() + kFenceCheckUs);
-    loop_->Run();
+    std::vector<std::unique_ptr<rt::Thread>> threads;
+    for (size_t i = 1; i < lanes_.size(); ++i) {
+      threads.push_back(std::make_unique<rt::Thread>([loop = lanes_[i]->loop.get()] { loop->Run(); }));
+    }
+    first()->Run();
+    threads.clear();
     return result_;
   }
 
  private:
+  rt::Loop* first() { return lanes_.front()->loop.get(); }
+
   void OnSignal(int number) {
     if (draining_) {
       log_->Write(LogLevel::kWarn, "server.killed", "a second signal: ending at once");
+      log_->Finish();
       rt::ExitAtOnce(128 + number);
     }
     log_->Write(LogLevel::kInfo, "server.draining", "stopping: answering what is in flight",
@@ -58,34 +93,83 @@ class Service {
     Drain();
   }
 
-  void CheckFence() {
-    loop_->Arm(&fence_timer_, loop_->MonoMicros() + kFenceCheckUs);
-    if (draining_ || !store_->Info().fenced) return;
+  void CheckFence(Lane* lane) {
+    lane->loop->Arm(&lane->fence_timer, lane->loop->MonoMicros() + kFenceCheckUs);
+    if (lane->store->Info().fenced) first()->Post([this] { OnFenced(); });
+  }
+
+  void OnFenced() {
+    if (draining_) return;
     log_->Write(LogLevel::kError, "store.fenced",
                 "a journal write failed: nothing more is accepted; restart to recover");
     result_ = {.end = ServeEnd::kIo, .status = Status(Code::kReadOnly, "the store fenced itself after a failed write")};
     Drain();
   }
 
+  // Runs `step` on every lane, and `then` on the first when each has called its `done`, from its own loop.
+  void OnAllLanes(const std::function<void(Lane*, std::function<void()> done)>& step, std::function<void()> then) {
+    auto left = std::make_shared<size_t>(lanes_.size());
+    auto arrive = [this, left, then = std::move(then)] {
+      if (--*left == 0) then();
+    };
+    for (const std::unique_ptr<Lane>& lane : lanes_) {
+      lane->loop->Post([this, step, l = lane.get(), arrive] { step(l, [this, arrive] { first()->Post(arrive); }); });
+    }
+  }
+
   void Drain() {
     draining_ = true;
     rt::NotifyServiceManager("STOPPING=1");
-    port_->server().Close([this] { store_->Close([this](Status status) { OnClosed(std::move(status)); }); });
+    first()->Arm(&drain_timer_, first()->MonoMicros() + kDrainUs);
+    OnAllLanes([](Lane* lane, std::function<void()> done) { lane->port->server().Close(std::move(done)); },
+               [this] { CloseStores(); });
   }
 
-  void OnClosed(Status status) {
-    if (!status.ok() && result_.end == ServeEnd::kDone) result_ = {.end = ServeEnd::kIo, .status = std::move(status)};
-    loop_->Stop();
+  void CloseStores() {
+    OnAllLanes(
+        [this](Lane* lane, std::function<void()> done) {
+          lane->store->Close([this, done = std::move(done)](Status status) {
+            if (!status.ok()) {
+              first()->Post([this, status = std::move(status)] {
+                if (result_.end == ServeEnd::kDone) result_ = {.end = ServeEnd::kIo, .status = status};
+              });
+            }
+            done();
+          });
+        },
+        [this] { FinishWorkers(); });
   }
 
-  rt::Loop* loop_;
-  RespPort* port_;
-  store::EventStore* store_;
+  // A settle or a compaction may be under way on a worker: the store must outlive it.
+  void FinishWorkers() {
+    OnAllLanes(
+        [](Lane* lane, std::function<void()> done) {
+          lane->loop->RunOnWorker(
+              rt::Worker::kSettle, [] {},
+              [lane, done = std::move(done)] { lane->loop->RunOnWorker(rt::Worker::kFiles, [] {}, done); });
+        },
+        [this] {
+          for (const std::unique_ptr<Lane>& lane : lanes_) lane->loop->Stop();
+        });
+  }
+
+  std::vector<std::unique_ptr<Lane>>& lanes_;
   Log* log_;
-  rt::Timer fence_timer_;
+  rt::Timer drain_timer_;
+  std::unique_ptr<rt::Signals> signals_;
   bool draining_ = false;
   ServeResult result_;
 };
+
+// Every lane listens at the address; the kernel spreads connections. A unix socket has one listener only. The address
+// with its real port.
+Result<std::string> ListenOnAll(const Config& config, const std::vector<std::unique_ptr<Lane>>& lanes) {
+  QUIPU_RETURN_IF_ERROR(lanes.front()->port->Listen(config.listen_resp));
+  std::string address = lanes.front()->port->address();
+  if (address.starts_with("unix:")) return address;
+  for (size_t i = 1; i < lanes.size(); ++i) QUIPU_RETURN_IF_ERROR(lanes[i]->port->Listen(address));
+  return address;
+}
 
 }  // namespace
 
@@ -101,26 +185,47 @@ ServeResult Serve(const Config& config, const std::function<void(const std::stri
   const bool thread = config.journal_backend == JournalBackend::kThread;
   const std::unique_ptr<rt::Disk> disk =
       rt::MakeRealDisk({.log_writes = thread ? rt::LogWrites::kThread : rt::LogWrites::kAuto});
-  const std::unique_ptr<rt::Loop> loop = rt::MakeRealLoop();
+  const size_t count = std::max(1u, config.shards);
+  const Result<RespPort::Shared> shared = RespPort::MakeShared(config, random.get(), count);
+  if (!shared.ok()) return Failed(shared.status(), ServeEnd::kConfig);
+  std::vector<std::unique_ptr<Lane>> lanes;
+  std::vector<rt::Loop*> loops;
+  for (size_t i = 0; i < count; ++i) {
+    lanes.push_back(std::make_unique<Lane>());
+    lanes[i]->loop =
+        rt::MakeRealLoop({.port_sharing = count == 1 ? rt::PortSharing::kExclusive : rt::PortSharing::kShared});
+    loops.push_back(lanes[i]->loop.get());
+  }
 
   const int64_t began = clock->MonoMicros();
-  Result<std::unique_ptr<WiredStore>> store = OpenStore(config, disk.get(), random.get(), loop.get());
+  Result<std::unique_ptr<WiredStore>> store = OpenStore(config, disk.get(), random.get(), loops);
   if (!store.ok()) return Failed(store.status(), EndOf(store.status()));
-  store::EventStore* const events = (*store)->store();
   log.Write(LogLevel::kInfo, "store.recovered", "the data directory is open",
             {{"data_dir", config.data_dir},
-             {"counters", std::to_string(events->Info().counters)},
+             {"shards", std::to_string(count)},
+             {"counters", std::to_string((*store)->store(0)->Info().counters)},
              {"duration_ms", std::to_string((clock->MonoMicros() - began) / 1000)}});
 
-  Result<std::unique_ptr<RespPort>> port = RespPort::Make(config, loop.get(), random.get(), events, &log);
-  if (!port.ok()) return Failed(port.status(), ServeEnd::kConfig);
-  if (const Status status = (*port)->Listen(config.listen_resp); !status.ok()) return Failed(status, ServeEnd::kOs);
-  const std::string address = (*port)->address();
-  log.Write(LogLevel::kInfo, "resp.listening", "the Redis protocol is served", {{"address", address}});
-  on_ready(address);
-  rt::NotifyServiceManager("READY=1");
-
-  const ServeResult result = Service(loop.get(), port->get(), events, &log).Run();
+  for (size_t i = 0; i < count; ++i) {
+    lanes[i]->store = (*store)->store(i);
+    lanes[i]->port = std::make_unique<RespPort>(config, *shared, i, loops[i], lanes[i]->store, &log);
+  }
+  ServeResult result;
+  {
+    // From here on a signal drains; whoever is told that we are ready may send one at once.
+    Service service(&lanes, &log);
+    const Result<std::string> address = ListenOnAll(config, lanes);
+    if (address.ok()) {
+      log.Write(LogLevel::kInfo, "resp.listening", "the Redis protocol is served", {{"address", *address}});
+      on_ready(*address);
+      rt::NotifyServiceManager("READY=1");
+    } else {
+      service.EndWith(Failed(address.status(), ServeEnd::kOs));
+    }
+    result = service.Run();
+  }
+  for (const std::unique_ptr<Lane>& lane : lanes) lane->port.reset();
+  store = Status(Code::kUnavailable, "closed");  // before the loops that its shards live on
   if (result.end == ServeEnd::kDone) log.Write(LogLevel::kInfo, "server.stopped", "everything is answered and on disk");
   return result;
 }

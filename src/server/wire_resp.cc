@@ -69,27 +69,34 @@ class RespPort::Observer final : public resp::RespObserver {
 
 RespPort::~RespPort() = default;
 
-Result<std::unique_ptr<RespPort>> RespPort::Make(const Config& config, rt::Loop* loop, rt::Random* random,
-                                                 store::EventStore* store, Log* log) {
+Result<RespPort::Shared> RespPort::MakeShared(const Config& config, rt::Random* random, size_t loops) {
+  Shared shared{.password = "", .run_id = "", .loops = loops};
+  if (!config.password_file.empty()) {
+    QUIPU_ASSIGN_OR_RETURN(shared.password, ReadPassword(config.password_file));
+  }
+  shared.run_id = fmt::format("{:016x}{:016x}{:08x}", random->Next(), random->Next(), random->Next() >> 32);
+  return shared;
+}
+
+RespPort::RespPort(const Config& config, const Shared& shared, size_t i, rt::Loop* loop, store::EventStore* store,
+                   Log* log)
+    : observer_(std::make_unique<Observer>(loop, log)) {
   resp::RespOptions options;
   options.databases = config.databases;
   options.allow_flush = config.allow_flush;
-  if (!config.password_file.empty()) {
-    QUIPU_ASSIGN_OR_RETURN(options.password, ReadPassword(config.password_file));
-  }
+  options.password = shared.password;
   options.protected_mode = !config.allow_anonymous;
-  options.connections_max = config.connections_max;
+  options.connections_max = std::max<size_t>(1, config.connections_max / shared.loops);
   options.output_soft_bytes = config.output_soft_bytes;
   options.output_soft_us = config.output_soft_us;
   options.output_hard_bytes = config.output_hard_bytes;
   options.version = QUIPU_VERSION;
   options.executable = rt::ExecutablePath();
-  options.run_id = fmt::format("{:016x}{:016x}{:08x}", random->Next(), random->Next(), random->Next() >> 32);
+  options.run_id = shared.run_id;
+  options.first_client_id = i + 1;
+  options.client_id_step = shared.loops;
   options.usage = &ReadUsage;
-  std::unique_ptr<RespPort> port(new RespPort());
-  port->observer_ = std::make_unique<Observer>(loop, log);
-  port->server_ = std::make_unique<resp::RespServer>(loop, store, std::move(options), port->observer_.get());
-  return port;
+  server_ = std::make_unique<resp::RespServer>(loop, store, std::move(options), observer_.get());
 }
 
 Status RespPort::Listen(const std::string& address) {

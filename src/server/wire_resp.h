@@ -15,9 +15,18 @@ namespace quipu::server {
 
 class RespPort {
  public:
-  // kNotFound, kInvalidArgument (password file). The loop must not run yet.
-  static Result<std::unique_ptr<RespPort>> Make(const Config& config, rt::Loop* loop, rt::Random* random,
-                                                store::EventStore* store, Log* log);
+  // What the ports of several loops have in common.
+  struct Shared {
+    std::string password;  // from the file; empty: none
+    std::string run_id;
+    size_t loops = 1;
+  };
+  // kNotFound, kInvalidArgument: the password file.
+  static Result<Shared> MakeShared(const Config& config, rt::Random* random, size_t loops);
+
+  // The port of the i-th loop, which must not run yet.
+  RespPort(const Config& config, const Shared& shared, size_t i, rt::Loop* loop, store::EventStore* store, Log* log);
+  ~RespPort();
   // kInvalidArgument, kUnavailable: in use, not allowed.
   Status Listen(const std::string& address);
   std::string address() const { return server_->addresses().front(); }
@@ -25,12 +34,8 @@ class RespPort {
 
  private:
   class Observer;
-  RespPort() = default;
   std::unique_ptr<Observer> observer_;
   std::unique_ptr<resp::RespServer> server_;
-
- public:
-  ~RespPort();
 };
 
 }  // namespace quipu::server

@@ -8,7 +8,7 @@ namespace {
 class EmbeddedStore final : public WiredStore {
  public:
   explicit EmbeddedStore(std::unique_ptr<store::Engine> engine) : engine_(std::move(engine)) {}
-  store::EventStore* store() override { return engine_->store(); }
+  store::EventStore* store(size_t i) override { return engine_->store(static_cast<uint32_t>(i)); }
 
  private:
   std::unique_ptr<store::Engine> engine_;
@@ -17,15 +17,15 @@ class EmbeddedStore final : public WiredStore {
 }  // namespace
 
 Result<std::unique_ptr<WiredStore>> OpenStore(const Config& config, rt::Disk* disk, rt::Random* random,
-                                              rt::Loop* loop) {
+                                              const std::vector<rt::Loop*>& loops) {
   store::EngineOptions options;
   options.data_dir = config.data_dir;
   options.shard.journal.segment_bytes = config.segment_bytes;
   options.shard.journal.commit_delay_us = config.commit_delay_us;
-  options.shard.counters_bytes_max = config.memory_bytes / 2;
-  options.shard.tokens_bytes_max = config.memory_bytes / 2;
+  options.shard.counters_bytes_max = config.memory_bytes / 2 / loops.size();
+  options.shard.tokens_bytes_max = config.memory_bytes / 2 / loops.size();
   for (const NamespaceSeed& seed : config.namespaces) options.namespaces.emplace_back(seed.name, seed.settings);
-  QUIPU_ASSIGN_OR_RETURN(std::unique_ptr<store::Engine> engine, store::Engine::Open(disk, random, {loop}, options));
+  QUIPU_ASSIGN_OR_RETURN(std::unique_ptr<store::Engine> engine, store::Engine::Open(disk, random, loops, options));
   return std::unique_ptr<WiredStore>(new EmbeddedStore(std::move(engine)));
 }
 

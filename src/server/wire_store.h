@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "rt/disk.h"
@@ -14,14 +15,16 @@ namespace quipu::server {
 
 class WiredStore {
  public:
-  virtual store::EventStore* store() = 0;
+  // What front ends on loop i submit to.
+  virtual store::EventStore* store(size_t i) = 0;
   // Close the store first.
   virtual ~WiredStore() = default;
 };
 
-// Recovers what is in config.data_dir; blocks until then. The loop must not run yet.
+// Recovers what is in config.data_dir, with one shard for each loop; blocks until then. No loop may run yet.
 // kAlreadyExists (another process has the directory), kDataLoss, kInvalidArgument (another format), kStorageFull,
 // kUnavailable.
-Result<std::unique_ptr<WiredStore>> OpenStore(const Config& config, rt::Disk* disk, rt::Random* random, rt::Loop* loop);
+Result<std::unique_ptr<WiredStore>> OpenStore(const Config& config, rt::Disk* disk, rt::Random* random,
+                                              const std::vector<rt::Loop*>& loops);
 
 }  // namespace quipu::server

@@ -178,7 +178,7 @@ class Config(unittest.TestCase):
 
     def test_schema_is_json_and_the_reference_is_current(self):
         schema = json.loads(quipu("config", "schema").stdout)
-        self.assertEqual(schema["properties"]["engine"]["properties"]["shards"]["maximum"], 1)
+        self.assertEqual(schema["properties"]["engine"]["properties"]["shards"]["maximum"], 64)
         self.assertIn("durability", schema["properties"]["namespaces"]["additionalProperties"]["properties"])
         page = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/operating/configuration.md")
         with open(page, encoding="utf-8") as file:

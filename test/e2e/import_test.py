@@ -22,11 +22,13 @@ SHOP = os.path.join(PROJECT, "examples/access.log")
 
 
 @pytest.fixture
-def quipu(tmp_path):
+def quipu(tmp_path, request):
+    """A server with one shard, or as many as the test's parameter says."""
     reason = servers.available("quipu")
     if reason:
         pytest.skip(reason)
-    made = Quipu(servers.make("quipu", str(tmp_path)).start())
+    shards = getattr(request, "param", 1)
+    made = Quipu(servers.make("quipu", str(tmp_path), flags=[f"--engine.shards={shards}"]).start())
     yield made
     made.server.stop()
 
@@ -80,6 +82,9 @@ def awk(path, separator, program):
     out = subprocess.run(f"gzip -dc '{path}' | awk -F'{separator}' '{script}'", shell=True, capture_output=True,
                          check=True, env={**os.environ, "LC_ALL": "C"}).stdout.decode()
     return {key: int(count) for count, key in (line.split("\t", 1) for line in out.splitlines())}
+
+
+on_one_and_several_shards = pytest.mark.parametrize("quipu", [1, 3], indirect=True)
 
 
 # ---- our own data: always there
@@ -177,6 +182,7 @@ def test_an_add_that_overflows_is_refused_and_the_rest_counts(quipu, tmp_path):
     assert quipu.counts() == {"full": 2**63 - 1, "other": 1}
 
 
+@on_one_and_several_shards
 def test_the_server_killed_in_the_middle(quipu, orders):
     path, expected = orders
     importing = quipu.start(*ORDERS, path)
@@ -190,6 +196,7 @@ def test_the_server_killed_in_the_middle(quipu, orders):
     assert quipu.take(*ORDERS, path)[0]["already"] == 200_000
 
 
+@on_one_and_several_shards
 def test_the_importer_killed_in_the_middle(quipu, orders):
     path, expected = orders
     importing = quipu.start(*ORDERS, path)
@@ -202,6 +209,7 @@ def test_the_importer_killed_in_the_middle(quipu, orders):
     assert quipu.counts() == expected
 
 
+@on_one_and_several_shards
 def test_two_importers_of_one_file_at_once_count_it_once(quipu, orders):
     path, expected = orders
     both = [quipu.start(*ORDERS, path), quipu.start(*ORDERS, path)]
