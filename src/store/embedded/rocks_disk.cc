@@ -1,7 +1,5 @@
 #include "store/embedded/rocks_disk.h"
 
-#include <charconv>
-
 #include "base/crc32c.h"
 
 namespace quipu::store {
@@ -13,18 +11,12 @@ using rocksdb::IOOptions;
 using rocksdb::IOStatus;
 using rocksdb::Slice;
 
-constexpr Code kCarried[] = {Code::kStorageFull, Code::kNotFound, Code::kAlreadyExists, Code::kDataLoss,
-                             Code::kUnavailable};
-constexpr std::string_view kCurrentName = "CURRENT";
-constexpr std::string_view kManifestPrefix = "MANIFEST-";
-constexpr uint64_t kSmallFileBytesMax = 1u << 30;  // CURRENT, IDENTITY, MANIFEST: far below; a bound on damage
-
-std::string_view BaseName(std::string_view path) { return path.substr(path.find_last_of('/') + 1); }
-std::string DirName(std::string_view path) {
-  const size_t slash = path.find_last_of('/');
-  return slash == std::string_view::npos ? "." : std::string(path.substr(0, slash));
-}
-
+// Codes that travel through RocksDB as text, and what they mean when they come out again.
+constexpr std::pair<Code, Code> kCarried[] = {
+    {Code::kDataLoss, Code::kDataLoss},       {Code::kNotFound, Code::kDataLoss},
+    {Code::kStorageFull, Code::kStorageFull}, {Code::kAlreadyExists, Code::kUnavailable},
+    {Code::kUnavailable, Code::kUnavailable},
+};
 IOStatus ToRocks(const Status& status) {
   if (status.ok()) return IOStatus::OK();
   const std::string text = status.ToString();
@@ -113,17 +105,20 @@ class RocksWritableFile final : public rocksdb::FSWritableFile {
         path_(std::move(path)),
         file_(std::move(file)),
         is_manifest_(BaseName(path_).starts_with(kManifestPrefix)),
-        is_new_run_(path_.ends_with(kNewRunSuffix)) {}
+        is_new_run_(path_.ends_with(kNewRunSuffix)),
+        is_run_(is_new_run_ || path_.ends_with(kRunSuffix)) {}
 
   using FSWritableFile::Append;
   IOStatus Append(const Slice& data, const IOOptions&, IODebugContext*) override {
     if (failed_.ok()) failed_ = disk_->fence();
     if (failed_.ok()) failed_ = file_->WriteAt(size_, {data.data(), data.size()});
     if (!failed_.ok()) return ToRocks(failed_);
-    QUIPU_ASSERT(!is_manifest_ || !synced_, "{} is appended to after its sync, which its seal does not cover", path_);
+    QUIPU_ASSERT(!(is_manifest_ || is_run_) || !synced_,
+                 "{} is appended to after its sync, which its seal does not cover", path_);
     if (is_new_run_) pieces_.push_back({size_, data.size(), Crc32c(0, data.data(), data.size())});
     size_ += data.size();
     if (is_manifest_) crc_ = Crc32c(crc_, data.data(), data.size());
+    if (is_run_) KeepEnd(data.ToStringView());
     return IOStatus::OK();
   }
   IOStatus Sync(const IOOptions&, IODebugContext*) override {
@@ -133,9 +128,11 @@ class RocksWritableFile final : public rocksdb::FSWritableFile {
     // Out of space: this file is spoiled, and nothing refers to it yet. Anything else may have taken more with it.
     if (!failed_.ok() && failed_.code() != Code::kStorageFull) failed_ = disk_->Fence(std::move(failed_));
     synced_ = true;
-    if (failed_.ok() && is_manifest_) {
+    if (failed_.ok() && (is_manifest_ || is_run_)) {
       std::lock_guard lock(disk_->mutex_);
-      disk_->last_manifest_ = {.manifest = std::string(BaseName(path_)), .size = size_, .crc = crc_};
+      const std::string name(BaseName(path_));
+      if (is_manifest_) disk_->last_manifest_ = name;
+      disk_->seals_[name] = {.size = size_, .crc = is_manifest_ ? crc_ : Crc32c(0, end_.data(), end_.size())};
     }
     return ToRocks(failed_);
   }
@@ -151,10 +148,20 @@ class RocksWritableFile final : public rocksdb::FSWritableFile {
   uint64_t GetFileSize(const IOOptions&, IODebugContext*) override { return size_; }
 
  private:
+  void KeepEnd(std::string_view data) {
+    if (data.size() >= kSealedBytes) {
+      end_ = data.substr(data.size() - kSealedBytes);
+    } else {
+      end_.append(data);
+      if (end_.size() > kSealedBytes) end_.erase(0, end_.size() - kSealedBytes);
+    }
+  }
+
   RocksDisk* const disk_;
   const std::string path_;
   std::unique_ptr<rt::File> file_;
-  const bool is_manifest_, is_new_run_;
+  const bool is_manifest_, is_new_run_, is_run_;
+  std::string end_;  // of a run
   std::vector<RocksDisk::Piece> pieces_;
   uint64_t size_ = 0;
   uint32_t crc_ = 0;
@@ -213,41 +220,22 @@ class RocksDirectory final : public rocksdb::FSDirectory {
   const std::string path_;
 };
 
-std::string SealCurrent(const CurrentSeal& seal) {
-  std::string text = fmt::format("{}\n{} {:08x} ", seal.manifest, seal.size, seal.crc);
-  text += fmt::format("{:08x}\n", Crc32c(0, text.data(), text.size()));
-  return text;
-}
-
-std::optional<CurrentSeal> UnsealCurrent(std::string_view text) {
-  const size_t line = text.find('\n');
-  if (line == std::string_view::npos) return std::nullopt;
-  CurrentSeal seal{.manifest = std::string(text.substr(0, line))};
-  const char* const end = text.data() + text.size();
-  auto number = std::from_chars(text.data() + line + 1, end, seal.size);
-  if (number.ec != std::errc() || number.ptr == end) return std::nullopt;
-  number = std::from_chars(number.ptr + 1, end, seal.crc, 16);
-  if (number.ec != std::errc()) return std::nullopt;
-  // There is one spelling, and it holds a checksum of itself.
-  if (!seal.manifest.starts_with(kManifestPrefix) || SealCurrent(seal) != text) return std::nullopt;
-  return seal;
+std::string DirName(std::string_view path) {
+  const size_t slash = path.find_last_of('/');
+  return slash == std::string_view::npos ? "." : std::string(path.substr(0, slash));
 }
 
 Status FromRocks(const rocksdb::Status& status, std::string_view what) {
   if (status.ok()) return OkStatus();
   const std::string text = status.ToString();
-  Code code = Code::kUnavailable;
-  if (status.IsCorruption() || status.IsPathNotFound() || status.IsNotFound()) {
-    code = Code::kDataLoss;
-  } else {
-    for (const Code carried : kCarried) {
-      if (text.find(CodeName(carried)) != std::string::npos) {
-        code = carried == Code::kNotFound ? Code::kDataLoss : carried;
-        break;
-      }
+  // What the disk reported says more than the kind that RocksDB makes of it.
+  for (const auto& [carried, code] : kCarried) {
+    if (text.find(fmt::format("{}: ", CodeName(carried))) != std::string::npos) {
+      return Status(code, fmt::format("{}: {}", what, text));
     }
-    if (code == Code::kAlreadyExists) code = Code::kUnavailable;
   }
+  const bool is_damage = status.IsCorruption() || status.IsPathNotFound() || status.IsNotFound();
+  const Code code = is_damage ? Code::kDataLoss : Code::kUnavailable;
   return Status(code, fmt::format("{}: {}", what, text));
 }
 
@@ -279,58 +267,10 @@ Status RocksDisk::SyncDir(const std::string& dir) {
   return status.ok() ? status : Fence(std::move(status));
 }
 
-Result<std::string> RocksDisk::ReadWhole(const std::string& path) {
-  QUIPU_ASSIGN_OR_RETURN(auto file, disk_->Open(path, rt::OpenMode::kRead));
-  QUIPU_ASSIGN_OR_RETURN(const uint64_t size, file->Size());
-  if (size > kSmallFileBytesMax) {
-    return Status(Code::kDataLoss, fmt::format("{}: size {} is above {}", path, size, kSmallFileBytesMax));
-  }
-  std::string text(size, '\0');
-  QUIPU_ASSIGN_OR_RETURN(const size_t got, file->ReadAt(0, text));
-  text.resize(got);
-  return text;
-}
-
-Result<std::string> RocksDisk::ReadCurrent(const std::string& path) {
-  QUIPU_ASSIGN_OR_RETURN(const std::string text, ReadWhole(path));
-  const auto seal = UnsealCurrent(text);
-  if (!seal) return Status(Code::kDataLoss, fmt::format("{}: the seal does not hold", path));
-  const std::string manifest_path = fmt::format("{}/{}", DirName(path), seal->manifest);
-  auto manifest = ReadWhole(manifest_path);
-  if (!manifest) {
-    if (manifest.code() != Code::kNotFound) return manifest.status();
-    return Status(Code::kDataLoss, fmt::format("{}: missing, and {} names it", manifest_path, path));
-  }
-  const uint32_t crc = Crc32c(0, manifest->data(), manifest->size());
-  if (manifest->size() != seal->size || crc != seal->crc) {
-    return Status(Code::kDataLoss, fmt::format("{}: {} bytes with CRC32C {:08x}, but {} says {} bytes with {:08x}",
-                                               manifest_path, manifest->size(), crc, path, seal->size, seal->crc));
-  }
-  std::lock_guard lock(mutex_);
-  current_manifest_ = seal->manifest;
-  return seal->manifest + "\n";
-}
-
-Status RocksDisk::Seal(const std::string& path) {
-  QUIPU_ASSIGN_OR_RETURN(const std::string text, ReadWhole(path));
-  CurrentSeal seal;
-  {
-    std::lock_guard lock(mutex_);
-    seal = last_manifest_;
-  }
-  QUIPU_ASSERT(text == seal.manifest + "\n", "CURRENT is to name {}, the MANIFEST synced last is {}", text,
-               seal.manifest);
-  const std::string sealed = SealCurrent(seal);
-  QUIPU_ASSIGN_OR_RETURN(auto file, disk_->Open(path, rt::OpenMode::kReadWrite));
-  QUIPU_RETURN_IF_ERROR(file->WriteAt(0, sealed));
-  Status status = file->Sync();
-  return status.ok() || status.code() == Code::kStorageFull ? status : Fence(std::move(status));
-}
-
 IOStatus RocksDisk::NewSequentialFile(const std::string& path, const FileOptions&,
                                       std::unique_ptr<rocksdb::FSSequentialFile>* out, IODebugContext*) {
   if (BaseName(path) == kCurrentName) {
-    auto text = ReadCurrent(path);
+    auto text = LoadCurrent(path);
     if (text) *out = std::make_unique<TextSequentialFile>(std::move(*text));
     return ToRocks(text.status());
   }
@@ -343,6 +283,9 @@ IOStatus RocksDisk::NewRandomAccessFile(const std::string& path, const FileOptio
                                         std::unique_ptr<rocksdb::FSRandomAccessFile>* out, IODebugContext*) {
   auto file = disk_->Open(path, rt::OpenMode::kRead);
   if (file) {
+    if (path.ends_with(kRunSuffix)) {
+      if (const Status status = CheckEnd(path, file->get()); !status.ok()) return ToRocks(status);
+    }
     std::lock_guard lock(mutex_);
     const auto run = new_runs_.find(path);
     if (run == new_runs_.end()) {
@@ -395,7 +338,12 @@ IOStatus RocksDisk::DeleteFile(const std::string& path, const IOOptions&, IODebu
     if (BaseName(path) == current_manifest_) return IOStatus::NotSupported("CURRENT names it", path);
   }
   ForgetRun(path).Ignore("it goes anyway");
-  return ToRocks(disk_->Remove(path));
+  const Status status = disk_->Remove(path);
+  if (status.ok()) {
+    std::lock_guard lock(mutex_);
+    seals_.erase(std::string(BaseName(path)));
+  }
+  return ToRocks(status);
 }
 
 IOStatus RocksDisk::CreateDir(const std::string& path, const IOOptions&, IODebugContext*) {
@@ -433,7 +381,7 @@ IOStatus RocksDisk::RenameFile(const std::string& from, const std::string& to, c
   }
   if (status.ok() && BaseName(to) == kCurrentName) {
     std::lock_guard lock(mutex_);
-    current_manifest_ = last_manifest_.manifest;
+    current_manifest_ = last_manifest_;
   }
   return ToRocks(status);
 }
@@ -442,6 +390,13 @@ IOStatus RocksDisk::LinkFile(const std::string& from, const std::string& to, con
   Status status = fence();
   if (status.ok()) status = ForgetRun(from);
   if (status.ok()) status = disk_->Rename(from, to);
+  if (status.ok()) {
+    std::lock_guard lock(mutex_);
+    auto seal = seals_.extract(std::string(BaseName(from)));
+    QUIPU_ASSERT(!seal.empty(), "{} becomes a run and was never synced", from);
+    seal.key() = BaseName(to);
+    seals_.insert(std::move(seal));
+  }
   return ToRocks(status);
 }
 

@@ -5,8 +5,11 @@
 //   each
 //                  change of its state is a whole new MANIFEST: there is no torn tail that could be taken for an old
 //                  state.
-//   Sealed         CURRENT names the MANIFEST together with its size and CRC32C (SealCurrent below), so that a cut or
-//                  changed MANIFEST, which RocksDB alone may take for a shorter one, is kDataLoss.
+//   Sealed         CURRENT names the MANIFEST, and holds size and CRC32C of it and of the end of every run. RocksDB
+//   alone
+//                  takes an older MANIFEST under the right name for the right one, and asserts on some damage to the
+//                  properties at the end of a run before it looks at their checksum. So both are compared with the seal
+//                  before RocksDB reads them.
 //   Fenced         After a failed sync or directory sync nothing is written or removed any more: what such a file
 //   holds,
 //                  or which names survive, is no longer known. Reads go on.
@@ -21,8 +24,7 @@
 //
 // Threads   Any. Files as RocksDB uses them: writers and sequential readers by one thread, random readers by many.
 // Errors    Each IOStatus carries our Status as text; FromRocks finds it again. Out of space travels as a plain I/O
-// error,
-//           because RocksDB would start a recovery thread of its own for its NoSpace.
+//           error, because RocksDB would start a recovery thread of its own for its NoSpace.
 #pragma once
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
@@ -41,11 +43,24 @@
 
 namespace quipu::store {
 
-// What CURRENT says: "MANIFEST-000012\n" and a line with size, CRC32C of the MANIFEST, and CRC32C of all before it.
-struct CurrentSeal {
-  std::string manifest;  // file name without directory
+// Names that RocksDB gives to its files, and one of ours: runs in the making.
+inline constexpr std::string_view kCurrentName = "CURRENT", kManifestPrefix = "MANIFEST-", kRunSuffix = ".sst";
+inline constexpr std::string_view kNewRunSuffix = ".tmp";
+constexpr std::string_view BaseName(std::string_view path) { return path.substr(path.find_last_of('/') + 1); }
+std::string DirName(std::string_view path);
+
+struct FileSeal {
   uint64_t size = 0;
-  uint32_t crc = 0;
+  uint32_t crc = 0;  // CRC32C of a MANIFEST, or of the last kSealedBytes of a run
+  bool operator==(const FileSeal&) const = default;
+};
+inline constexpr size_t kSealedBytes = 16384;  // the properties, the top of the index and the footer are there
+
+// What CURRENT says: a line with the MANIFEST's name, a line "NAME SIZE CRC" for each file in order of the names, and a
+// line with the CRC32C of all before it.
+struct CurrentSeal {
+  std::string manifest;                   // file name without directory
+  std::map<std::string, FileSeal> files;  // the MANIFEST too
   bool operator==(const CurrentSeal&) const = default;
 };
 std::string SealCurrent(const CurrentSeal& seal);
@@ -55,9 +70,6 @@ std::optional<CurrentSeal> UnsealCurrent(std::string_view text);
 // it reported; anything else is kUnavailable.
 Status FromRocks(const rocksdb::Status& status, std::string_view what);
 
-// Files with this suffix are runs in the making.
-inline constexpr std::string_view kNewRunSuffix = ".tmp";
-
 class RocksDisk final : public rocksdb::FileSystem {
  public:
   explicit RocksDisk(rt::Disk* disk) : disk_(disk) {}
@@ -65,6 +77,8 @@ class RocksDisk final : public rocksdb::FileSystem {
   static const char* kClassName() { return "QuipuDisk"; }
   const char* Name() const override { return kClassName(); }
 
+  // Whether CURRENT and the MANIFEST that it names are as they were written.
+  Status CheckCurrent(const std::string& path) { return ReadCurrent(path).status(); }
   // kOk, or the failure after which nothing is written any more.
   Status fence() const;
 
@@ -139,14 +153,18 @@ class RocksDisk final : public rocksdb::FileSystem {
   Status ForgetRun(const std::string& path);
   // Replaces the content of the temporary file that is about to become CURRENT by its sealed form.
   Status Seal(const std::string& path);
-  Result<std::string> ReadCurrent(const std::string& path);
+  Result<CurrentSeal> ReadCurrent(const std::string& path);
+  // Takes over what CURRENT says.
+  Result<std::string> LoadCurrent(const std::string& path);
+  Status CheckEnd(const std::string& path, rt::File* file);
   Result<std::string> ReadWhole(const std::string& path);
 
   rt::Disk* const disk_;
   mutable std::mutex mutex_;
   Status fence_;  // mutex_
   std::atomic<bool> fenced_ = false;
-  CurrentSeal last_manifest_;                                // mutex_; of the MANIFEST synced last
+  std::string last_manifest_;              // mutex_; the MANIFEST synced last
+  std::map<std::string, FileSeal> seals_;  // mutex_; of the files that are or may become part of the state
   std::map<std::string, std::shared_ptr<NewRun>> new_runs_;  // mutex_; by path
   std::string current_manifest_;  // mutex_; the one that CURRENT names, as far as it is known
 };

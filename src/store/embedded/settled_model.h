@@ -73,6 +73,8 @@ class SettledModel {
   const ModelState& state() const { return state_; }
   Micros now() const { return now_; }
   ModelRandom& random() { return random_; }
+  // Events are up to this far apart.
+  void SetPace(uint64_t us) { pace_us_ = us; }
   // FindToken of every token there is, and of some there are not.
   Status CheckTokens(SettledStore* store);
   // Everything that the store holds, read in every way that there is.
@@ -85,6 +87,7 @@ class SettledModel {
   std::map<TokenPrint, std::pair<ModelCounter, Micros>> token_homes_;
   Position position_ = 0;
   Micros now_ = 50 * kModelSlice;
+  uint64_t pace_us_ = kModelSlice / 50;
 };
 
 Status Write(const ModelRun& run, SettledStore* store);
@@ -132,8 +135,8 @@ inline ModelRun SettledModel::MakeRun(size_t events) {
   for (size_t i = 0; i < events; i++) {
     const ModelCounter& counter = all_[random_.Below(all_.size())];
     position_++;
-    now_ += static_cast<Micros>(random_.Below(kModelSlice / 50));
-    if (random_.OneIn(100)) now_ -= kModelSlice / 2;  // the clock steps back
+    now_ += static_cast<Micros>(random_.Below(pace_us_));
+    if (random_.OneIn(100)) now_ -= static_cast<Micros>(25 * pace_us_);  // the clock steps back
     ModelEvent event;
     event.row = {.position = position_,
                  .kind = static_cast<OpKind>(random_.Below(3) * 2),

@@ -106,7 +106,8 @@ std::string GoldenRows() {
   SetMetaValue("\x01\x02", &value);
   row("meta");
   key = "CURRENT";
-  value = SealCurrent({.manifest = "MANIFEST-000012", .size = 4711, .crc = 0xe3069283});
+  value = SealCurrent({.manifest = "MANIFEST-000012",
+                       .files = {{"000010.sst", {1 << 20, 0x01234567}}, {"MANIFEST-000012", {4711, 0xe3069283}}}});
   row("CURRENT, as a file");
   return text;
 }
@@ -268,7 +269,8 @@ RC_GTEST_PROP(SettledRows, AnyBytesAreDecodedOrRefused, (const std::string& byte
 }
 
 TEST(CurrentSeal, HoldsForItsOneSpellingAlone) {
-  const CurrentSeal seal{.manifest = "MANIFEST-000012", .size = 4711, .crc = 0x00abcdef};
+  const CurrentSeal seal{.manifest = "MANIFEST-000012",
+                         .files = {{"000010.sst", {77, 1}}, {"MANIFEST-000012", {4711, 0x00abcdef}}}};
   const std::string text = SealCurrent(seal);
   EXPECT_EQ(UnsealCurrent(text), seal);
   for (size_t i = 0; i < text.size(); i++) {
@@ -281,7 +283,8 @@ TEST(CurrentSeal, HoldsForItsOneSpellingAlone) {
   }
   EXPECT_EQ(UnsealCurrent(text + "\n"), std::nullopt);
   EXPECT_EQ(UnsealCurrent("MANIFEST-000012\n"), std::nullopt);
-  EXPECT_EQ(UnsealCurrent(SealCurrent({.manifest = "CURRENT", .size = 1, .crc = 2})), std::nullopt);
+  EXPECT_EQ(UnsealCurrent(SealCurrent({.manifest = "MANIFEST-000012"})), std::nullopt);
+  EXPECT_EQ(UnsealCurrent(SealCurrent({.manifest = "CURRENT", .files = {{"CURRENT", {1, 2}}}})), std::nullopt);
 }
 
 }  // namespace
