@@ -170,7 +170,6 @@ class Journal : public rt::TurnHook {
   size_t spares_coming_ = 0;         // being recycled
   bool fenced_ = false;
   Status fence_reason_;
-  bool progress_ = false;
   uint64_t bytes_written_ = 0;
   uint64_t bytes_released_ = 0;
   rt::Timer timer_;

@@ -179,7 +179,7 @@ class JournalReading {
       if (!FrameAt(following, next, kSegmentHeaderBytes, &h)) continue;
       bool follows = next == at && any_frame_ && h.first == expected_ && h.previous_crc == previous_crc_;
       // What lies between is settled, and may be on its way to be recycled.
-      bool settled_between = !follows && h.first <= settled_ + 1;
+      bool settled_between = !follows && Expected() <= settled_ + 1 && h.first <= settled_ + 1;
       if (!follows && !settled_between) continue;
       if (settled_between) {
         for (size_t i = 0; i < next; ++i) {

@@ -135,7 +135,7 @@ class SettleJob {
 
   // By namespace, hash, name, position. Frames and ordinals ascend with the position.
   void Sort() {
-    std::sort(items_.begin(), items_.end(), [this](const Item& a, const Item& b) {
+    std::sort(items_.begin(), items_.end(), [](const Item& a, const Item& b) {
       if (a.ns != b.ns) return a.ns < b.ns;
       if (a.hash != b.hash) return a.hash < b.hash;
       if (a.frame != b.frame) return a.frame < b.frame;
