@@ -130,9 +130,9 @@ RespParser::Result RespParser::ParseHeader(const char* data, size_t size) {
         return Fail("too big mbulk count string");
     }
     if (elements > 0) elements_left_ = static_cast<size_t>(elements);
-    if (elements_left_ > limits_.elements_max) return Fail("invalid multibulk length");
     if (!authenticated_ && elements_left_ > limits_.elements_max_before_auth)
       return Fail("unauthenticated multibulk length");
+    if (elements_left_ > limits_.elements_max) return Fail("invalid multibulk length");
     position_ = static_cast<size_t>(p - data);
   }
   begun_ = true;
@@ -160,10 +160,11 @@ RespParser::Result RespParser::ParseBulks(const char* data, size_t size) {
         case Line::kTooLong:
           return Fail("too big bulk count string");
       }
-      if (length < 0 || static_cast<uint64_t>(length) > limits_.bulk_bytes_max) return Fail("invalid bulk length");
+      if (length < 0) return Fail("invalid bulk length");
       if (!authenticated_ && static_cast<uint64_t>(length) > limits_.bulk_bytes_max_before_auth) {
         return Fail("unauthenticated bulk length");
       }
+      if (static_cast<uint64_t>(length) > limits_.bulk_bytes_max) return Fail("invalid bulk length");
       bulk_bytes_ = length;
     }
     auto length = static_cast<size_t>(bulk_bytes_);

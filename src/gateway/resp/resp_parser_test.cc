@@ -97,6 +97,9 @@ TEST(RespParser, EveryProtocolErrorHasItsText) {
   EXPECT_EQ(Feed(std::string(64 * 1024 + 1, 'a')).error, "too big inline request");
   EXPECT_EQ(Feed("*11\r\n", {}, {}, false).error, "unauthenticated multibulk length");
   EXPECT_EQ(Feed("*1\r\n$16385\r\n", {}, {}, false).error, "unauthenticated bulk length");
+  // Also where the limit after AUTH is passed: clients match on this text.
+  EXPECT_EQ(Feed("*2000000\r\n", {}, {}, false).error, "unauthenticated multibulk length");
+  EXPECT_EQ(Feed("*1\r\n$100000000\r\n", {}, {}, false).error, "unauthenticated bulk length");
 }
 
 TEST(RespParser, LimitsThemselvesAreAllowed) {
