@@ -109,7 +109,7 @@ class Service {
   // Runs `step` on every lane, and `then` on the first when each has called its `done`, from its own loop.
   void OnAllLanes(const std::function<void(Lane*, std::function<void()> done)>& step, std::function<void()> then) {
     auto left = std::make_shared<size_t>(lanes_.size());
-    auto arrive = [this, left, then = std::move(then)] {
+    auto arrive = [left, then = std::move(then)] {
       if (--*left == 0) then();
     };
     for (const std::unique_ptr<Lane>& lane : lanes_) {
