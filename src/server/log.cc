@@ -30,8 +30,9 @@ struct CivilTime {
 };
 
 CivilTime ToCivil(int64_t unix_us) {
+  unix_us = std::max<int64_t>(unix_us, 0);  // a clock before 1970 is not set
   constexpr int64_t kDayUs = 86'400'000'000;
-  const int64_t days = unix_us >= 0 ? unix_us / kDayUs : (unix_us - kDayUs + 1) / kDayUs;
+  const int64_t days = unix_us / kDayUs;
   const int64_t in_day = unix_us - days * kDayUs;
   CivilTime t{};
   t.micros = static_cast<int>(in_day % 1'000'000);
