@@ -1,6 +1,7 @@
 #include "store/embedded/journal_format.h"
 
 #include "store/embedded/golden_testing.h"
+#include "store/embedded/record.h"
 
 namespace quipu::store {
 namespace {
@@ -111,6 +112,40 @@ TEST(JournalFormat, SizesThatDoNotGoTogetherAreNoFrameWhateverTheChecksumSays) {
     SealFrame(&h, bytes.data());
     std::memcpy(bytes.data() + 8, &c.payload, 4);
     EXPECT_FALSE(DecodeFrame(std::string_view(bytes).substr(0, 512), &h)) << c.payload << " " << c.frame;
+  }
+}
+
+// The frame of docs/internals/journal.md: the first in a new store, an add of 5 to `visits` and one of 2 with a UUID.
+TEST(JournalFormat, TheWorkedExampleInTheDocumentIsWhatIsWritten) {
+  constexpr Micros kCommit = 1'750'000'000'000'000;
+  std::string bytes(512, '\0');
+  char* p = bytes.data() + kFrameHeaderBytes;
+  CounterRecord r{
+      .name = "visits", .delta = 5, .applied = 5, .value = 5, .event_us = kCommit, .last_write_us = kCommit};
+  p += EncodeCounter(r, kCommit, p);
+  TokenBytes token = PackToken("01890c24-905b-7122-b170-b60814e6ee06");
+  r.existed = true;
+  r.delta = r.applied = 2;
+  r.value = 7;
+  r.token_form = token.form;
+  r.token = {token.packed.data(), 16};
+  p += EncodeCounter(r, kCommit, p);
+  auto used = static_cast<size_t>(p - bytes.data());
+  FrameHeader h{.payload_bytes = static_cast<uint32_t>(used - kFrameHeaderBytes),
+                .frame_bytes = 512,
+                .segment = 1,
+                .first = 2,
+                .records = 2,
+                .previous_crc = 0xb1de9b4c,
+                .commit_us = kCommit,
+                .durable = 1,
+                .epoch = 1};
+  SealFrame(&h, bytes.data());
+  std::string document = ReadSource("docs/internals/journal.md");
+  for (size_t at = 0; at < used; at += 16) {
+    std::string line = fmt::format("{:04x} ", at);
+    for (size_t i = at; i < std::min(used, at + 16); ++i) line += fmt::format(" {}", Hex(bytes.substr(i, 1)));
+    EXPECT_NE(document.find(line + "\n"), std::string::npos) << line;
   }
 }
 

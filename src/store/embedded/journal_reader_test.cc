@@ -96,6 +96,16 @@ const Case kCases[] = {
        r->disk().Overwrite(r->Segment(1), OffsetOf(5), bytes);
      },
      -1, "positions 6 to 6 are missing"},
+    {"AFrameLeavesAPositionOut",
+     [](JournalRig* r) {
+       std::string bytes = r->disk().Content(r->Segment(1)).substr(OffsetOf(5), kFrame);
+       FrameHeader h;
+       ASSERT_TRUE(DecodeFrame(bytes, &h));
+       ++h.first;
+       SealFrame(&h, bytes.data());
+       r->disk().Overwrite(r->Segment(1), OffsetOf(5), bytes);
+     },
+     -1, "positions 6 to 6 are missing"},
     {"AFrameIsOfAnotherShard",
      [](JournalRig* r) {
        std::string bytes = r->disk().Content(r->Segment(1)).substr(OffsetOf(5), kFrame);
@@ -145,6 +155,13 @@ const Case kCases[] = {
      [](JournalRig* r) {
        std::string block(kSegmentHeaderBytes, '\0');
        EncodeSegmentHeader({.store_id = {11, 23}, .shard = 3, .segment = 2, .bytes = 64u << 10}, block.data());
+       r->disk().Overwrite(r->Segment(2), 0, block);
+     },
+     -1, "expected segment 2 of shard 3 of this store"},
+    {"ASegmentOfAStoreWithAnIdOfTheSameEnd",
+     [](JournalRig* r) {
+       std::string block(kSegmentHeaderBytes, '\0');
+       EncodeSegmentHeader({.store_id = {10, 22}, .shard = 3, .segment = 2, .bytes = 64u << 10}, block.data());
        r->disk().Overwrite(r->Segment(2), 0, block);
      },
      -1, "expected segment 2 of shard 3 of this store"},
@@ -292,6 +309,20 @@ TEST(JournalEnds, WhatTheVisitorFindsWrongIsNamedByFileOffsetAndPositions) {
   });
   EXPECT_EQ(end.status().message(),
             "j/0000000000000002.log: frame at offset 11264 (positions 20 to 20): as the visitor says");
+}
+
+TEST(JournalEnds, FramesThatAreSettledAreNotVisited) {
+  JournalRig rig;
+  Fill(&rig);
+  for (Position settled : {0, 1, 17, 29, 30}) {
+    Position visited = 0;
+    auto end = ReadJournal(&rig.disk(), rig.kDir, rig.kIdentity, settled, [&](const FrameHeader&, std::string_view) {
+      ++visited;
+      return OkStatus();
+    });
+    ASSERT_TRUE(end.ok());
+    EXPECT_EQ(visited, 30 - settled);
+  }
 }
 
 TEST(JournalEnds, AStepThatDoesNotHoldEndsTheJournalAndWhatFollowsIsWiped) {
