@@ -22,6 +22,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(ROOT, "test/support"))
 import resp  # noqa: E402
 import server as servers  # noqa: E402
+import tokens  # noqa: E402
 
 SCRIPT = b"""if redis.call('SET', KEYS[2], 1, 'NX', 'EX', 10) then return redis.call('INCRBY', KEYS[1], ARGV[1]) end
 return tonumber(redis.call('GET', KEYS[1]))"""
@@ -75,7 +76,7 @@ def cpu_seconds(pid):
 
 def lines_of_reply(connection, words):
     """How many lines one reply has, by asking once with a key and a token of its own."""
-    fill = {"{key}": "probe", "{uuid7}": "0190163d-8694-739b-aea5-966c26f8ad91"}
+    fill = {"{key}": "probe", "{uuid7}": tokens.uuid7()}
     for hole, text in fill.items():
         words = [word.replace(hole, text) for word in words]
     connection.send(resp.encode(*words) + resp.encode("PING"))

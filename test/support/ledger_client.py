@@ -16,6 +16,7 @@ import sys
 import time
 
 import resp
+import tokens
 
 COUNTERS = 24
 BATCHES_WIDE = (1, 8, 64)
@@ -50,10 +51,7 @@ class Client:
         self.stopping = False
 
     def token(self):
-        ms = time.time_ns() // 1_000_000
-        value = (ms << 80) | (7 << 76) | (self.random.getrandbits(12) << 64) | (2 << 62) | self.random.getrandbits(62)
-        text = f"{value:032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        return tokens.uuid7(self.random)
 
     def wait(self, seconds):
         """Passes time between attempts, and hears `stop`."""
