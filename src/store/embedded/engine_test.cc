@@ -205,6 +205,19 @@ std::vector<std::string> Names(int n) {
   return names;
 }
 
+TEST(Engine, IsClosedOnlyWhenItsWorkersAreDone) {
+  World world;
+  ASSERT_TRUE(world.Start().ok());
+  world.Add("a", 1);
+  bool settled = false, closed = false;
+  world.engine()->shard()->SettleNow([&](Status s) { settled = s.ok(); });
+  world.store()->Close([&](Status) {
+    EXPECT_TRUE(settled);
+    closed = true;
+  });
+  EXPECT_TRUE(world.loop().RunUntil([&] { return closed; }, world.clock().MonoMicros() + 10'000'000));
+}
+
 TEST(Shards, AnswerForEachOthersCountersFromEveryHome) {
   World world(4);
   ASSERT_TRUE(world.Start().ok());

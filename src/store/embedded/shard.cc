@@ -383,8 +383,18 @@ void Shard::Close(std::function<void(Status)> on_done) {
   closing_ = true;
   journal_->Close([this, on_done = std::move(on_done)] {
     OnTurnEnd();
-    on_done(Fenced() ? FenceReason() : OkStatus());
+    timer_.on_fire = [this, on_done] { CloseWhenIdle(on_done); };
+    CloseWhenIdle(on_done);
   });
+}
+
+// The workers still read the settled store: whoever hears that the shard is closed may destroy it.
+void Shard::CloseWhenIdle(const std::function<void(Status)>& on_done) {
+  if (settling_ || retention_running_ || journal_readers_ > 0) {
+    loop_->Arm(&timer_, loop_->MonoMicros() + 1000);
+    return;
+  }
+  on_done(Fenced() ? FenceReason() : OkStatus());
 }
 
 }  // namespace quipu::store

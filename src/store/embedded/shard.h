@@ -191,6 +191,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   Status ReplayFrame(const FrameHeader& header, std::string_view payload);
   Position AppendNamespace(const Namespace& ns);
   Status Begin();
+  void CloseWhenIdle(const std::function<void(Status)>& on_done);
   // Moves what has become visible from waiting to ready.
   void Show();
   bool Fenced() const { return journal_->fenced() || !fenced_from_outside_.ok(); }
