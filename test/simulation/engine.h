@@ -1,0 +1,32 @@
+// The stores that the simulator can run, behind one way to open them.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "rt/disk.h"
+#include "rt/loop.h"
+#include "rt/random.h"
+#include "sim/sim_random.h"
+#include "store/event_store.h"
+
+namespace quipu::simulation {
+
+struct EngineContext {
+  rt::Loop* loop = nullptr;
+  rt::Disk* disk = nullptr;
+  rt::Random* random = nullptr;
+  // Options (segment sizes, budgets, intervals) are drawn from this stream at each start.
+  sim::SimRandom* tuning = nullptr;
+};
+
+struct Engine {
+  std::string name;
+  bool survives_crashes = true;
+  std::function<Result<std::unique_ptr<store::EventStore>>(const EngineContext&)> open;
+};
+
+// "memory", "embedded"; null for another name.
+const Engine* FindEngine(const std::string& name);
+
+}  // namespace quipu::simulation

@@ -1,0 +1,186 @@
+// sim: runs seeds of the simulation and says which ones failed, with the line that replays them.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "base/assert.h"
+#include "test/simulation/run.h"
+
+namespace quipu::simulation {
+namespace {
+
+constexpr const char* kUsage =
+    "Usage: sim [--seed=N] [--seeds=COUNT] [--scenario=NAME|FILE] [--engine=embedded|memory] [--plant=N] [--verbose]\n"
+    "  Runs COUNT seeds from N on. Without a scenario each seed takes its own, in turn.\n"
+    "  With a plant the run succeeds when a seed finds the planted bug.\n";
+
+struct Options {
+  uint64_t seed = 1;
+  uint64_t seeds = 1;
+  std::string scenario;
+  std::string engine = "memory";
+  int plant = 0;
+  bool verbose = false;
+};
+
+bool ParseOptions(int argc, char** argv, Options* o) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string arg = argv[i];
+    const size_t eq = std::min(arg.find('='), arg.size());
+    const std::string key = arg.substr(0, eq);
+    const std::string value = eq < arg.size() ? arg.substr(eq + 1) : "";
+    char* end = nullptr;
+    const uint64_t number = std::strtoull(value.c_str(), &end, 10);
+    const bool is_number = !value.empty() && *end == '\0';
+    if (key == "--seed" && is_number) {
+      o->seed = number;
+    } else if (key == "--seeds" && is_number && number > 0) {
+      o->seeds = number;
+    } else if (key == "--plant" && is_number) {
+      o->plant = static_cast<int>(number);
+    } else if (key == "--scenario" && !value.empty()) {
+      o->scenario = value;
+    } else if (key == "--engine" && !value.empty()) {
+      o->engine = value;
+    } else if (arg == "--verbose") {
+      o->verbose = true;
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+Result<std::vector<Scenario>> LoadScenarios(const std::string& wanted) {
+  std::vector<std::string> paths;
+  if (wanted.find('/') != std::string::npos || wanted.ends_with(".toml")) {
+    paths.push_back(wanted);
+  } else {
+    for (const auto& entry : std::filesystem::directory_iterator(QUIPU_SCENARIOS)) {
+      const std::filesystem::path& path = entry.path();
+      if (path.extension() == ".toml" && (wanted.empty() || path.stem() == wanted)) paths.push_back(path);
+    }
+  }
+  std::sort(paths.begin(), paths.end());
+  std::vector<Scenario> scenarios;
+  for (const std::string& path : paths) {
+    std::ifstream file(path);
+    std::stringstream text;
+    text << file.rdbuf();
+    if (!file) return Status(Code::kNotFound, fmt::format("cannot read {}", path));
+    Result<Scenario> scenario = ParseScenario(std::filesystem::path(path).stem(), text.str());
+    QUIPU_RETURN_IF_ERROR(scenario.status());
+    scenarios.push_back(std::move(scenario).value());
+  }
+  if (scenarios.empty()) return Status(Code::kNotFound, fmt::format("no scenario {}", wanted));
+  return scenarios;
+}
+
+struct Sum {
+  uint64_t seeds = 0;
+  std::map<std::string, double> counts;
+};
+
+// What a campaign must have done to count as one. Too few seeds say nothing.
+bool JudgeGates(const std::vector<Scenario>& scenarios, const std::map<std::string, Sum>& sums) {
+  constexpr uint64_t kSeedsMin = 20;
+  bool ok = true;
+  for (const Scenario& scenario : scenarios) {
+    const auto it = sums.find(scenario.name);
+    if (it == sums.end() || it->second.seeds < kSeedsMin) continue;
+    for (const auto& [gate, least] : scenario.gates) {
+      const auto count = it->second.counts.find(gate);
+      const double per_seed =
+          (count == it->second.counts.end() ? 0 : count->second) / static_cast<double>(it->second.seeds);
+      if (per_seed >= least) continue;
+      fmt::print("FAILED: scenario {} did too little: {} {} per seed, at least {}\n", scenario.name, per_seed, gate,
+                 least);
+      ok = false;
+    }
+  }
+  return ok;
+}
+
+void PrintTable(const std::map<std::string, Sum>& sums) {
+  constexpr std::array kColumns = {"adds",         "replays",        "conflicts",    "recoveries",
+                                   "power_losses", "process_deaths", "faults",       "unknown",
+                                   "comparisons",  "damages_found",  "virtual_hours"};
+  fmt::print("{:12} {:>7}", "scenario", "seeds");
+  for (const char* column : kColumns) fmt::print(" {:>14}", column);
+  fmt::print("\n");
+  for (const auto& [name, sum] : sums) {
+    fmt::print("{:12} {:>7}", name, sum.seeds);
+    for (const char* column : kColumns) {
+      const auto it = sum.counts.find(column);
+      fmt::print(" {:>14.0f}", it == sum.counts.end() ? 0 : it->second);
+    }
+    fmt::print("\n");
+  }
+}
+
+int Main(int argc, char** argv) {
+  Options options;
+  if (!ParseOptions(argc, argv, &options)) {
+    std::fputs(kUsage, stderr);
+    return 2;
+  }
+  const Engine* engine = FindEngine(options.engine);
+  if (engine == nullptr) {
+    fmt::print(stderr, "sim: no engine {}\n", options.engine);
+    return 2;
+  }
+  Result<std::vector<Scenario>> scenarios = LoadScenarios(options.scenario);
+  if (!scenarios.ok()) {
+    fmt::print(stderr, "sim: {}\n", scenarios.status().message());
+    return 2;
+  }
+  if (options.plant != 0 && std::find(Plants().begin(), Plants().end(), options.plant) == Plants().end()) {
+    fmt::print(stderr, "sim: no plant {}\n", options.plant);
+    return 2;
+  }
+
+  std::map<std::string, Sum> sums;
+  uint64_t failures = 0;
+  uint64_t campaign_hash = 0;
+  for (uint64_t seed = options.seed; seed < options.seed + options.seeds && failures < 10; ++seed) {
+    const Scenario& scenario = (*scenarios)[seed % scenarios->size()];
+    RunResult result = Run(seed, scenario, *engine, options.plant, options.verbose).Execute();
+    if (seed % 100 == 0 && result.failure.empty()) {
+      const RunResult again = Run(seed, scenario, *engine, options.plant, options.verbose).Execute();
+      if (again.trace_hash != result.trace_hash) {
+        result.failure = fmt::format("two runs differ: trace {:016x} and {:016x}", result.trace_hash, again.trace_hash);
+      }
+    }
+    if (options.plant != 0 && !result.failure.empty()) {
+      fmt::print("plant {} found by seed {} ({}): {}\n", options.plant, seed, scenario.name, result.failure);
+      return 0;
+    }
+    campaign_hash = sim::MixSeed(campaign_hash, result.trace_hash);
+    Sum& sum = sums[scenario.name];
+    ++sum.seeds;
+    for (const auto& [name, count] : result.counts) sum.counts[name] += count;
+    if (result.failure.empty()) continue;
+    ++failures;
+    const std::string which = options.scenario.empty() ? "" : " SCENARIO=" + options.scenario;
+    fmt::print("FAILED: make sim SEED={}{}  ({}, trace {:016x}): {}\n", seed, which, scenario.name, result.trace_hash,
+               result.failure);
+    std::fflush(stdout);
+  }
+  if (options.plant != 0) {
+    fmt::print("FAILED: plant {} was not found in {} seeds\n", options.plant, options.seeds);
+    return 1;
+  }
+  PrintTable(sums);
+  const bool enough = failures > 0 || JudgeGates(*scenarios, sums);
+  fmt::print("{} seeds from {}, {} failed, trace {:016x}\n", options.seeds, options.seed, failures, campaign_hash);
+  return failures == 0 && enough ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace quipu::simulation
+
+int main(int argc, char** argv) { return quipu::simulation::Main(argc, argv); }

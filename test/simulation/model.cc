@@ -1,0 +1,388 @@
+#include "test/simulation/model.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace quipu::simulation {
+namespace {
+
+using Wide = __int128;
+constexpr Wide kLowest = std::numeric_limits<int64_t>::min();
+constexpr Wide kHighest = std::numeric_limits<int64_t>::max();
+
+// The engine may judge a token by the time of its commit, which is a moment after that of the request.
+constexpr Micros kCommitSlack = 60'000'000;
+
+bool RuleHolds(const Content& content, int64_t expiry_ms) {
+  const bool none = expiry_ms == 0;
+  const bool earlier = content.expire_at_ms < expiry_ms;
+  const bool later = content.expire_at_ms > expiry_ms;
+  switch (content.expire_rule) {
+    case ExpireRule::kKeep:
+      return false;
+    case ExpireRule::kSet:
+      return true;
+    case ExpireRule::kClear:
+    case ExpireRule::kSetIfAny:
+      return !none;
+    case ExpireRule::kSetIfNone:
+      return none;
+    case ExpireRule::kSetIfLater:
+      return !none && later;
+    case ExpireRule::kSetIfEarlier:
+      return none || earlier;
+    case ExpireRule::kSetIfAnyEarlier:
+      return !none && earlier;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool IsMutating(OpKind kind) {
+  return kind != OpKind::kGet && kind != OpKind::kTokenOutcome && kind != OpKind::kCheckVersion;
+}
+
+std::string NameOf(const Counter& counter) {
+  return fmt::format("counter '{}' of namespace {}", counter.name.substr(0, 60), counter.ns);
+}
+
+Answer AnswerOf(const Op& op) {
+  return {.outcome = op.outcome,
+          .existed = op.existed,
+          .exists = op.exists,
+          .is_protected = op.is_protected,
+          .value = op.value,
+          .old_value = op.old_value,
+          .applied = op.applied,
+          .expiry_ms = op.expiry_ms,
+          .event_us = op.event_us,
+          .last_write_us = op.last_write_us};
+}
+
+std::string Describe(const Answer& a) {
+  return fmt::format(
+      "outcome={} existed={} exists={} protected={} value={} old={} applied={} expiry={} event={} last_write={}",
+      static_cast<int>(a.outcome), a.existed, a.exists, a.is_protected, a.value, a.old_value, a.applied, a.expiry_ms,
+      a.event_us, a.last_write_us);
+}
+
+int Model::AddCounter(NamespaceId ns, std::string name, uint64_t hash, bool adds_only) {
+  Counter counter;
+  counter.ns = ns;
+  counter.name = std::move(name);
+  counter.hash = hash;
+  counter.adds_only = adds_only;
+  counters_.push_back(std::move(counter));
+  return static_cast<int>(counters_.size()) - 1;
+}
+
+int Model::AddToken(Token token) {
+  tokens_.push_back(std::move(token));
+  return static_cast<int>(tokens_.size()) - 1;
+}
+
+void Model::SetNamespaces(const NamespaceTable& table) { namespaces_ = table.all(); }
+
+void Model::SetNow(Micros wall_us) {
+  now_us_ = wall_us;
+  newest_us_ = std::max(newest_us_, wall_us);
+}
+
+bool Model::IsLive(const Counter& counter) const {
+  return counter.exists && (counter.expiry_ms == 0 || counter.expiry_ms > now_us_ / 1000);
+}
+
+bool Model::MayBeGone(const Counter& counter) const {
+  return counter.exists && counter.expiry_ms != 0 && counter.expiry_ms <= newest_us_ / 1000;
+}
+
+bool Model::MustBeKnown(const Token& token) const {
+  const NamespaceId ns = counters_[static_cast<size_t>(token.counter)].ns;
+  return token.kept && token.kept_from_us - kCommitSlack >= Floor(ns, newest_us_);
+}
+
+uint64_t Model::CountLive(NamespaceId ns) const {
+  return static_cast<uint64_t>(
+      std::count_if(counters_.begin(), counters_.end(), [&](const Counter& c) { return c.ns == ns && IsLive(c); }));
+}
+
+Micros Model::Floor(NamespaceId ns, Micros now) const {
+  return std::max(now - namespaces_[ns].settings.token_horizon_ms * 1000, namespaces_[ns].tokens_known_since_us);
+}
+
+// An expired counter is a missing one; where the clock has gone back, the store says which.
+void Model::Reap(Counter* counter, bool existed_there) {
+  if (!counter->exists || (IsLive(*counter) && (existed_there || !MayBeGone(*counter)))) return;
+  static_cast<CounterState&>(*counter) = {.last_step = counter->last_step};
+  ++counter->changes;
+}
+
+std::string Model::DecideOp(const Request& request, const Op& op, CodeSet allowed) {
+  if ((allowed & SetOf(op.code)) != 0) return "";
+  const Counter& counter = counters_[static_cast<size_t>(request.counter)];
+  if (!NamespaceExists(counter.ns)) return Compare(request, op, {.code = Code::kNamespaceNotFound});
+  switch (request.kind) {
+    case OpKind::kGet:
+      return DecideRead(request, op);
+    case OpKind::kTokenOutcome:
+      return DecideTokenOutcome(request, op);
+    case OpKind::kCheckVersion:
+      return DecideCheckVersion(request, op);
+    default:
+      return DecideMutation(request, op);
+  }
+}
+
+std::string Model::Compare(const Request& request, const Op& op, const Verdict& want) {
+  // kInternal marks a guess: the answer is not known, only the model's own view counts.
+  if (op.code == Code::kInternal) return "";
+  ++tally_.comparisons;
+  const std::string name = NameOf(counters_[static_cast<size_t>(request.counter)]);
+  if (op.code != want.code)
+    return fmt::format("{}: code {}, should be {}", name, CodeName(op.code), CodeName(want.code));
+  if (op.replayed != want.replayed)
+    return fmt::format("{}: replayed={}, should be {}", name, op.replayed, want.replayed);
+  if (op.code != Code::kOk) return "";
+  const Answer got = AnswerOf(op);
+  if (got == want.answer) return "";
+  return fmt::format("{}: kind {} got {}; should be {}", name, static_cast<int>(request.kind), Describe(got),
+                     Describe(want.answer));
+}
+
+std::string Model::DecideRead(const Request& request, const Op& op) {
+  Counter& counter = counters_[static_cast<size_t>(request.counter)];
+  Reap(&counter, op.exists);
+  Verdict want;
+  want.answer = {.existed = counter.exists,
+                 .exists = counter.exists,
+                 .value = counter.value,
+                 .old_value = counter.value,
+                 .expiry_ms = counter.expiry_ms,
+                 .last_write_us = counter.last_write_us};
+  if (std::string wrong = Compare(request, op, want); !wrong.empty()) return wrong;
+  if (op.code == Code::kOk && (op.version == 0) == counter.exists) {
+    return fmt::format("{}: exists={} with version {}", NameOf(counter), counter.exists, op.version);
+  }
+  if (op.code == Code::kOk) versions_seen_.push_back({request.counter, op.version, counter.changes, counter.events});
+  return "";
+}
+
+std::string Model::DecideCheckVersion(const Request& request, const Op& op) {
+  Counter& counter = counters_[static_cast<size_t>(request.counter)];
+  Reap(&counter, IsLive(counter));
+  const bool same = request.expected_version == 0 ? !counter.exists : counter.changes == request.changes_then;
+  if (op.code != Code::kOk && op.code != Code::kConditionNotMet && op.code != Code::kInternal) {
+    return fmt::format("{}: check of version says {}", NameOf(counter), CodeName(op.code));
+  }
+  if (same && request.expected_version != 0 && counter.events != request.events_then) return "";  // either is right
+  if (op.code == Code::kInternal) return "";
+  ++tally_.comparisons;
+  if ((op.code == Code::kOk) == same) return "";
+  return fmt::format("{}: version {} {}, yet the check says {}", NameOf(counter), request.expected_version,
+                     same ? "still holds" : "has changed", CodeName(op.code));
+}
+
+std::string Model::DecideTokenOutcome(const Request& request, const Op& op) {
+  const Token& token = tokens_[static_cast<size_t>(request.token)];
+  const Counter& counter = counters_[static_cast<size_t>(token.counter)];
+  const bool found = op.code == Code::kOk;
+  if (!found && op.code != Code::kNotFound)
+    return fmt::format("{}: token outcome says {}", NameOf(counter), CodeName(op.code));
+  ++tally_.comparisons;
+  if (!token.kept)
+    return found ? fmt::format("{}: token {} was never counted, yet it is known", NameOf(counter), token.text) : "";
+  const bool must = MustBeKnown(token);
+  const bool may = token.kept_from_us + kCommitSlack >= Floor(counter.ns, now_us_) || newest_us_ != now_us_;
+  if (must && !found)
+    return fmt::format("{}: token {} is inside the horizon, yet unknown", NameOf(counter), token.text);
+  if (!may && found) return fmt::format("{}: token {} is known beyond the horizon", NameOf(counter), token.text);
+  if (!found) return "";
+  if (op.original_kind != token.kept_content.kind) {
+    return fmt::format("{}: token {} did {}, not {}", NameOf(counter), token.text,
+                       static_cast<int>(token.kept_content.kind), static_cast<int>(op.original_kind));
+  }
+  return Compare(request, op, {.replayed = true, .answer = token.answer});
+}
+
+bool Model::Apply(const Content& content, Micros event_us, Counter* counter, Verdict* verdict) const {
+  const Counter before = *counter;
+  Answer& a = verdict->answer;
+  a = {.existed = before.exists, .value = before.value, .old_value = before.value, .event_us = event_us};
+  bool refused = (content.condition == Condition::kIfMissing && before.exists) ||
+                 (content.condition == Condition::kIfExists && !before.exists);
+  bool removed = false;
+  if (!refused) {
+    switch (content.kind) {
+      case OpKind::kAdd: {
+        const Wide low = content.bounded ? Wide{content.floor} : kLowest;
+        const Wide high = content.bounded ? Wide{content.ceiling} : kHighest;
+        Wide sum = Wide{before.value} + content.delta;
+        if (sum < low || sum > high) {
+          if (!content.saturate) {
+            if (!content.bounded) {
+              verdict->code = Code::kOverflow;
+              return false;
+            }
+            refused = true;
+            break;
+          }
+          sum = sum > high ? high : low;
+          a.outcome = Outcome::kSaturated;
+        }
+        const Wide applied = sum - before.value;
+        if (applied < kLowest || applied > kHighest) {
+          verdict->code = Code::kOverflow;
+          return false;
+        }
+        a.applied = static_cast<int64_t>(applied);
+        counter->value = static_cast<int64_t>(sum);
+        counter->exists = true;
+        break;
+      }
+      case OpKind::kSet:
+        counter->value = content.delta;
+        counter->exists = true;
+        break;
+      case OpKind::kClear:
+        counter->value = 0;
+        removed = content.remove;
+        break;
+      case OpKind::kDelete:
+        counter->value = 0;
+        removed = true;
+        break;
+      case OpKind::kExpire:
+        refused = !before.exists || !RuleHolds(content, before.expiry_ms);
+        break;
+      default:
+        QUIPU_ASSERT(false, "kind={}", static_cast<int>(content.kind));
+    }
+  }
+  if (refused) {
+    a.outcome = Outcome::kRefused;
+    a.exists = before.exists;
+    a.expiry_ms = before.expiry_ms;
+    a.last_write_us = before.last_write_us;
+    *counter = before;
+    return false;
+  }
+  if (removed) counter->exists = false;
+  if (content.kind != OpKind::kExpire) counter->last_write_us = std::max(counter->last_write_us, event_us);
+  a.value = counter->value;
+  if (counter->exists && RuleHolds(content, counter->expiry_ms)) {
+    counter->expiry_ms = content.expire_rule == ExpireRule::kClear ? 0 : content.expire_at_ms;
+    if (counter->expiry_ms != 0 && counter->expiry_ms <= now_us_ / 1000) counter->exists = false;
+  }
+  if (!counter->exists) {
+    counter->value = 0;
+    counter->expiry_ms = 0;
+    counter->last_write_us = kNoTime;
+  }
+  a.exists = counter->exists;
+  a.expiry_ms = counter->expiry_ms;
+  a.last_write_us = counter->last_write_us;
+  return true;
+}
+
+std::string Model::DecideMutation(const Request& request, const Op& op) {
+  Counter& counter = counters_[static_cast<size_t>(request.counter)];
+  const NamespaceSettings& settings = namespaces_[counter.ns].settings;
+  Token* token = request.token >= 0 ? &tokens_[static_cast<size_t>(request.token)] : nullptr;
+  if (token == nullptr && settings.token_required) return Compare(request, op, {.code = Code::kTokenRequired});
+
+  Micros claimed = now_us_;
+  if (token != nullptr) {
+    if (token->own_us != kNoTime) {
+      claimed = token->own_us;
+    } else if (request.token_time_us != kNoTime) {
+      claimed = request.token_time_us;
+    }
+  }
+  const bool keeps = token != nullptr && settings.durability != Durability::kMemory;
+  if (keeps) {
+    const Micros skew = settings.token_skew_ms * 1000;
+    if (claimed < Floor(counter.ns, now_us_) ||
+        (claimed < Floor(counter.ns, newest_us_) && op.code == Code::kTokenExpired)) {
+      ++tally_.expired;
+      return Compare(request, op, {.code = Code::kTokenExpired});
+    }
+    if (claimed > newest_us_ + skew || (claimed > now_us_ + skew && op.code == Code::kTokenInFuture)) {
+      return Compare(request, op, {.code = Code::kTokenInFuture});
+    }
+    const bool must_know = MustBeKnown(*token);
+    const bool may_know =
+        token->kept && (token->kept_from_us + kCommitSlack >= Floor(counter.ns, now_us_) || newest_us_ != now_us_);
+    const bool says_known = op.code == Code::kTokenConflict || (op.code == Code::kOk && op.replayed);
+    const bool guess = op.code == Code::kInternal;
+    if (guess ? may_know : (must_know || (may_know && says_known))) {
+      if (token->kept_content != request.content) {
+        ++tally_.conflicts;
+        return Compare(request, op, {.code = Code::kTokenConflict});
+      }
+      ++tally_.replays;
+      if (!guess && op.position != token->position) {
+        return fmt::format("{}: replay of {} has position {}, the first had {}", NameOf(counter), token->text,
+                           op.position, token->position);
+      }
+      return Compare(request, op, {.replayed = true, .answer = token->answer});
+    }
+  }
+
+  Step step;
+  step.counter = request.counter;
+  step.counter_before = counter;
+  step.changes_before = counter.changes;
+  Reap(&counter, op.existed);
+  Counter after = counter;
+  Verdict want;
+  const Micros event_us = request.event_time_us != kNoTime ? request.event_time_us : claimed;
+  const bool changed = Apply(request.content, event_us, &after, &want);
+  if (want.code != Code::kOk) return Compare(request, op, want);
+  const bool creates = !counter.exists && after.exists;
+  if (creates && settings.counters_max > 0) {
+    const uint64_t live = CountLive(counter.ns);
+    if (live >= static_cast<uint64_t>(settings.counters_max))
+      return Compare(request, op, {.code = Code::kQuotaExceeded});
+  }
+  want.answer.is_protected = keeps;
+  if (std::string wrong = Compare(request, op, want); !wrong.empty()) return wrong;
+  if (want.answer.outcome == Outcome::kRefused) ++tally_.refusals;
+  if (!changed && !keeps) return "";
+
+  if (op.code == Code::kOk && op.position == 0) return fmt::format("{}: an event without a position", NameOf(counter));
+  const uint64_t number = last_step() + 1;
+  if (changed) {
+    const bool same =
+        after.exists == counter.exists && after.value == counter.value && after.expiry_ms == counter.expiry_ms;
+    after.changes += same ? 0 : 1;
+    after.events += same ? 1 : 0;
+    after.last_step = number;
+    counter = std::move(after);
+    if (request.kind == OpKind::kAdd) ++tally_.adds;
+  }
+  if (keeps) {
+    step.token = request.token;
+    step.token_before = *token;
+    token->kept = true;
+    token->kept_content = request.content;
+    token->kept_from_us = std::max(claimed, now_us_);
+    token->answer = want.answer;
+    token->position = op.position;
+    token->step = number;
+  }
+  steps_.push_back(std::move(step));
+  return "";
+}
+
+uint64_t Model::RevealedStep(const Request& request, const Op& op) const {
+  const Counter& counter = counters_[static_cast<size_t>(request.counter)];
+  if (!NamespaceExists(counter.ns) || settings(counter.ns).durability != Durability::kSync) return 0;
+  if (op.code == Code::kTokenConflict || op.replayed) return tokens_[static_cast<size_t>(request.token)].step;
+  if (op.code != Code::kOk) return 0;
+  if (request.token >= 0 && IsMutating(request.kind)) return tokens_[static_cast<size_t>(request.token)].step;
+  return counter.last_step;
+}
+
+}  // namespace quipu::simulation

@@ -1,0 +1,201 @@
+// What the store must answer, by an implementation of its own: it shares no code with the store but the structs of the
+// contract. It judges each decided batch at once, field by field, and keeps every change as a step that can be undone,
+// so that what a crash left behind can be compared with every prefix of what was decided.
+//
+// Threads   One. Memory: every counter and token ever sent, and the steps since the last Forget.
+// Errors    A text that says what differs; empty if nothing does.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "model/namespace.h"
+#include "store/event_store.h"
+
+namespace quipu::simulation {
+
+using store::Condition;
+using store::ExpireRule;
+using store::Op;
+using store::OpKind;
+using store::Outcome;
+
+// What a mutation asks. Fields that its kind does not use stay at their defaults, so that == is "the same request".
+struct Content {
+  OpKind kind = OpKind::kAdd;
+  Condition condition = Condition::kNone;
+  ExpireRule expire_rule = ExpireRule::kKeep;
+  bool saturate = false;
+  bool bounded = false;
+  bool remove = false;
+  int64_t delta = 0;
+  int64_t floor = std::numeric_limits<int64_t>::min();
+  int64_t ceiling = std::numeric_limits<int64_t>::max();
+  int64_t expire_at_ms = 0;
+  bool operator==(const Content&) const = default;
+};
+
+// The fields of an answer that the contract fixes.
+struct Answer {
+  Outcome outcome = Outcome::kApplied;
+  bool existed = false, exists = false, is_protected = false;
+  int64_t value = 0, old_value = 0, applied = 0, expiry_ms = 0;
+  Micros event_us = kNoTime, last_write_us = kNoTime;
+  bool operator==(const Answer&) const = default;
+};
+Answer AnswerOf(const Op& op);
+std::string Describe(const Answer& answer);
+// True for what becomes an event.
+bool IsMutating(OpKind kind);
+
+struct CounterState {
+  bool exists = false;
+  int64_t value = 0;
+  int64_t expiry_ms = 0;
+  Micros last_write_us = kNoTime;
+  uint64_t last_step = 0;  // that changed it
+};
+struct Counter : CounterState {
+  NamespaceId ns = kDefaultNamespace;
+  std::string name;
+  uint64_t hash = 0;
+  bool adds_only = false;  // gets nothing but plain adds: the ledger can sum it up
+  uint64_t changes = 0;    // of value, expiry or existence, ever; never goes back
+  uint64_t events = 0;     // mutations that left the state as it was, ever
+};
+
+// A token on one counter: what the client asked with it, and what the store must remember of it.
+struct TokenState {
+  bool kept = false;
+  Content kept_content;
+  Micros kept_from_us = 0;
+  Answer answer;
+  Position position = 0;
+  uint64_t step = 0;
+};
+struct Token : TokenState {
+  int counter = 0;
+  std::string text;
+  Micros own_us = kNoTime;         // the time inside the token
+  Micros first_time_us = kNoTime;  // generation_time of the first try
+  Content content;                 // of the first try: what a retry sends
+};
+
+// One op as it was sent. `token` and `counter` are indexes.
+struct Request {
+  OpKind kind = OpKind::kGet;
+  int counter = 0;
+  int token = -1;
+  Content content;  // mutations
+  Micros token_time_us = kNoTime;
+  Micros event_time_us = kNoTime;
+  uint64_t expected_version = 0;  // kCheckVersion, and what the counter was when it was read
+  uint64_t changes_then = 0, events_then = 0;
+};
+
+// A set of codes, one bit each.
+using CodeSet = uint64_t;
+constexpr CodeSet SetOf(Code code) { return CodeSet{1} << static_cast<int>(code); }
+
+std::string NameOf(const Counter& counter);
+
+class Model {
+ public:
+  int AddCounter(NamespaceId ns, std::string name, uint64_t hash, bool adds_only);
+  int AddToken(Token token);
+  void SetNamespaces(const NamespaceTable& table);
+
+  // The wall clock as the store sees it now. Once it has jumped, what depends on the age of things has more than one
+  // right answer, and the model follows the store within those.
+  void SetNow(Micros wall_us);
+
+  // Judges a decided batch whose ops were made from `requests`, and follows it.
+  // `allowed`: codes that the state of the world excuses now (a full disk, a fence); what they come with changes
+  // nothing.
+  std::string Decide(const std::vector<Request>& requests, const store::Batch& batch, CodeSet allowed);
+
+  const std::vector<Counter>& counters() const { return counters_; }
+  const std::deque<Token>& tokens() const { return tokens_; }
+  const std::map<store::SourceId, uint64_t>& sources() const { return sources_; }
+  const NamespaceSettings& settings(NamespaceId ns) const { return namespaces_[ns].settings; }
+  bool NamespaceExists(NamespaceId ns) const { return ns < namespaces_.size() && !namespaces_[ns].deleted; }
+  bool IsLive(const Counter& counter) const;
+  // The wall clock has gone back behind this counter's expiry: it may be there or not.
+  bool MayBeGone(const Counter& counter) const;
+  // A kept token that is inside its horizon for certain.
+  bool MustBeKnown(const Token& token) const;
+  uint64_t CountLive(NamespaceId ns) const;
+  uint64_t last_step() const { return first_step_ + steps_.size() - 1; }
+  // The newest step that this op's answer reveals; 0 if nothing that must survive.
+  uint64_t RevealedStep(const Request& request, const Op& op) const;
+
+  // ---- after a crash
+  // True if a prefix may end after this step (an atomic batch is not cut).
+  bool IsBoundary(uint64_t step) const;
+  // Undoes the last step. Returns the counter and the token it touched, -1 for none.
+  struct Touched {
+    int counter = -1;
+    int token = -1;
+  };
+  Touched UndoLast();
+  // Steps up to this one can never be undone any more.
+  void Forget(uint64_t through);
+  uint64_t first_undoable() const { return first_step_; }
+
+  // The versions that the last judged batch has read, with what the counters were at that moment.
+  struct SeenVersion {
+    int counter = 0;
+    uint64_t version = 0, changes = 0, events = 0;
+  };
+  const std::vector<SeenVersion>& versions_seen() const { return versions_seen_; }
+
+  struct Tally {
+    uint64_t adds = 0, replays = 0, conflicts = 0, expired = 0, refusals = 0, comparisons = 0, undone_batches = 0;
+  };
+  const Tally& tally() const { return tally_; }
+
+ private:
+  struct Step {
+    int counter = -1;
+    int token = -1;
+    CounterState counter_before;
+    uint64_t changes_before = 0;
+    TokenState token_before;
+    bool has_source = false;
+    store::SourceId source;
+    uint64_t source_before = 0;
+    bool ends_group = true;
+  };
+  struct Verdict {
+    Code code = Code::kOk;
+    bool replayed = false;
+    Answer answer;
+  };
+
+  std::string DecideOp(const Request& request, const Op& op, CodeSet allowed);
+  std::string DecideUndone(const std::vector<Request>& requests, const store::Batch& batch, CodeSet allowed);
+  std::string DecideMutation(const Request& request, const Op& op);
+  std::string DecideRead(const Request& request, const Op& op);
+  std::string DecideTokenOutcome(const Request& request, const Op& op);
+  std::string DecideCheckVersion(const Request& request, const Op& op);
+  std::string Compare(const Request& request, const Op& op, const Verdict& want);
+  // What the content makes of the counter. Errors in `verdict`; true if it is an event.
+  bool Apply(const Content& content, Micros event_us, Counter* counter, Verdict* verdict) const;
+  void Reap(Counter* counter, bool existed_there);
+  Micros Floor(NamespaceId ns, Micros now) const;
+
+  std::vector<Counter> counters_;
+  std::deque<Token> tokens_;  // stable addresses: ops point to their text
+  std::map<store::SourceId, uint64_t> sources_;
+  std::vector<Namespace> namespaces_;
+  Micros now_us_ = 0;
+  Micros newest_us_ = 0;  // the latest wall time ever seen
+  std::deque<Step> steps_;
+  uint64_t first_step_ = 1;  // number of steps_.front()
+  std::vector<SeenVersion> versions_seen_;
+  Tally tally_;
+};
+
+}  // namespace quipu::simulation

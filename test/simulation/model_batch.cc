@@ -1,0 +1,151 @@
+// Batches as a whole, and steps that are undone.
+#include "base/assert.h"
+#include "test/simulation/model.h"
+
+namespace quipu::simulation {
+
+std::string Model::Decide(const std::vector<Request>& requests, const store::Batch& batch, CodeSet allowed) {
+  QUIPU_ASSERT(requests.size() == batch.ops.size(), "{} requests, {} ops", requests.size(), batch.ops.size());
+  versions_seen_.clear();
+  if ((allowed & SetOf(batch.code)) != 0) {
+    for (const Op& op : batch.ops) {
+      if (op.code == Code::kOk) return fmt::format("the batch failed with {}, yet an op says OK", CodeName(batch.code));
+    }
+    return "";
+  }
+  if (batch.source != nullptr) {
+    const auto known = sources_.find(batch.source->id);
+    const uint64_t stands = known == sources_.end() ? 0 : known->second;
+    if (stands != batch.source->from) {
+      if (batch.code != Code::kConditionNotMet || batch.source_offset != stands) {
+        return fmt::format("source stands at {}, not at {}: got {} and offset {}", stands, batch.source->from,
+                           CodeName(batch.code), batch.source_offset);
+      }
+      for (const Op& op : batch.ops) {
+        if (op.code != Code::kConditionNotMet) {
+          return fmt::format("op of a source step that stands elsewhere: {}", CodeName(op.code));
+        }
+      }
+      return "";
+    }
+  }
+  if (batch.code == Code::kConditionNotMet) return DecideUndone(requests, batch, allowed);
+  if (batch.code != Code::kOk) return fmt::format("batch code {}", CodeName(batch.code));
+
+  const bool one_step = batch.atomic || batch.all_or_nothing || batch.source != nullptr;
+  const uint64_t before = last_step();
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const Op& op = batch.ops[i];
+    if (std::string wrong = DecideOp(requests[i], op, allowed); !wrong.empty()) {
+      return fmt::format("op {} of {}: {}", i, requests.size(), wrong);
+    }
+    const bool failed = op.code != Code::kOk;
+    const bool refused = IsMutating(op.kind) && op.outcome == Outcome::kRefused;
+    if ((batch.all_or_nothing && (failed || refused)) || (one_step && op.kind == OpKind::kCheckVersion && failed)) {
+      return fmt::format("op {} failed ({}), yet the batch was not undone", i, CodeName(op.code));
+    }
+  }
+  if (batch.source != nullptr) {
+    if (batch.source_offset != batch.source->to) {
+      return fmt::format("source_offset {}, not {}", batch.source_offset, batch.source->to);
+    }
+    Step step;
+    step.has_source = true;
+    step.source = batch.source->id;
+    step.source_before = sources_[batch.source->id];
+    sources_[batch.source->id] = batch.source->to;
+    steps_.push_back(std::move(step));
+  }
+  if (one_step) {
+    for (uint64_t s = before + 1; s < last_step(); ++s) steps_[static_cast<size_t>(s - first_step_)].ends_group = false;
+  }
+  return "";
+}
+
+// The batch says that op `failed_index` undid it: that op must have had to, and nothing of the batch may have happened.
+std::string Model::DecideUndone(const std::vector<Request>& requests, const store::Batch& batch, CodeSet allowed) {
+  if (!batch.atomic && !batch.all_or_nothing && batch.source == nullptr) return "a batch that is not atomic was undone";
+  if (batch.failed_index >= requests.size())
+    return fmt::format("failed_index {} of {} ops", batch.failed_index, requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (i != batch.failed_index && batch.ops[i].code != Code::kConditionNotMet) {
+      return fmt::format("op {} of an undone batch says {}", i, CodeName(batch.ops[i].code));
+    }
+  }
+  const uint64_t before = last_step();
+  const Tally tally = tally_;
+  // The answers before the failing one are blank; kInternal tells the model to follow its own view.
+  for (size_t i = 0; i < batch.failed_index; ++i) {
+    Op guess = batch.ops[i];
+    guess.code = Code::kInternal;
+    DecideOp(requests[i], guess, allowed).clear();
+  }
+  const Request& request = requests[batch.failed_index];
+  Op op = batch.ops[batch.failed_index];
+  std::string wrong;
+  if (op.code == Code::kConditionNotMet && IsMutating(op.kind)) {
+    // A refusal. Its fields are blank, so only that it was one can be judged.
+    Counter counter = counters_[static_cast<size_t>(request.counter)];
+    const Token* token = request.token >= 0 ? &tokens_[static_cast<size_t>(request.token)] : nullptr;
+    Verdict verdict;
+    if (!IsLive(counter)) static_cast<CounterState&>(counter) = CounterState();
+    Apply(request.content, now_us_, &counter, &verdict);
+    const bool refused = verdict.answer.outcome == Outcome::kRefused || MayBeGone(counter) ||
+                         (token != nullptr && token->kept && token->answer.outcome == Outcome::kRefused);
+    if (!batch.all_or_nothing || !refused) wrong = fmt::format("{} is no refusal", NameOf(counter));
+  } else if (!batch.all_or_nothing && op.kind != OpKind::kCheckVersion) {
+    wrong = fmt::format("an op with {} does not undo an atomic batch", CodeName(op.code));
+  } else if (op.code == Code::kOk) {
+    wrong = "it says OK";
+  } else {
+    wrong = DecideOp(request, op, allowed);
+  }
+  while (last_step() > before) {
+    const Step& last = steps_.back();
+    const uint64_t changes = last.changes_before;
+    const Touched touched = UndoLast();
+    if (touched.counter >= 0) counters_[static_cast<size_t>(touched.counter)].changes = changes;
+  }
+  // Whether a version moved meanwhile is not said.
+  for (const Request& r : requests) ++counters_[static_cast<size_t>(r.counter)].events;
+  const uint64_t comparisons = tally_.comparisons;
+  tally_ = tally;
+  tally_.comparisons = comparisons;
+  ++tally_.undone_batches;
+  if (!wrong.empty()) return fmt::format("op {} undid a batch of {}: {}", batch.failed_index, requests.size(), wrong);
+  return "";
+}
+
+bool Model::IsBoundary(uint64_t step) const {
+  return step < first_step_ || steps_[static_cast<size_t>(step - first_step_)].ends_group;
+}
+
+Model::Touched Model::UndoLast() {
+  QUIPU_ASSERT(!steps_.empty(), "nothing left to undo");
+  Step step = std::move(steps_.back());
+  steps_.pop_back();
+  Touched touched{.counter = step.counter, .token = step.token};
+  if (step.has_source) {
+    if (step.source_before == 0) {
+      sources_.erase(step.source);
+    } else {
+      sources_[step.source] = step.source_before;
+    }
+  }
+  if (step.counter >= 0) {
+    Counter& counter = counters_[static_cast<size_t>(step.counter)];
+    static_cast<CounterState&>(counter) = step.counter_before;
+    ++counter.changes;  // a version seen before must not seem to hold again
+  }
+  if (step.token >= 0) static_cast<TokenState&>(tokens_[static_cast<size_t>(step.token)]) = step.token_before;
+  return touched;
+}
+
+void Model::Forget(uint64_t through) {
+  while (!steps_.empty() && first_step_ <= through) {
+    steps_.pop_front();
+    ++first_step_;
+  }
+}
+
+}  // namespace quipu::simulation

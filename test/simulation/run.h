@@ -1,0 +1,123 @@
+// One seed from its first start of the store to its last check: clients, crashes, recoveries, and the judge.
+//
+// A life is: start the store (cut off now and then), find out what the medium kept, retry what is unknown, compare
+// everything, then work under faults until the power goes, the process dies or the store is closed.
+//
+// Threads   One. Errors: the first thing found wrong, in RunResult::failure.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sim/sim_disk.h"
+#include "sim/sim_loop.h"
+#include "test/simulation/engine.h"
+#include "test/simulation/ledger.h"
+#include "test/simulation/model.h"
+#include "test/simulation/plants.h"
+#include "test/simulation/scenario.h"
+#include "test/simulation/workload.h"
+
+namespace quipu::simulation {
+
+struct RunResult {
+  std::string failure;  // empty: nothing was found wrong
+  uint64_t trace_hash = 0;
+  std::map<std::string, double> counts;  // what gates ask for, and a few more
+};
+
+class Run {
+ public:
+  // `plant` 0 = none.
+  Run(uint64_t seed, const Scenario& scenario, const Engine& engine, int plant, bool verbose);
+  ~Run();
+  RunResult Execute();
+
+ private:
+  // What the store holds after a restart, as its own answers say.
+  struct Recovered {
+    std::vector<Op> counters;  // by counter
+    std::map<int, Op> tokens;
+    std::map<store::SourceId, uint64_t> sources;
+    bool complete = true;  // nothing was refused for damage
+  };
+
+  // ---- life and death (run.cc)
+  bool Start();
+  void SetUpNamespaces();
+  void Work();
+  void Tick();
+  void Crash();
+  void CloseOrderly();
+  void Destroy();
+  void SetFaults(bool on);
+  std::string Damage();
+  CodeSet AllowedCodes() const;
+  void Fail(std::string what);
+  bool ok() const { return result_.failure.empty(); }
+  bool WaitFor(const std::function<bool()>& done, const char* what);
+
+  // ---- sending and judging batches (run.cc)
+  void Send(std::unique_ptr<ClientBatch> client);
+  static void OnDone(store::Batch* batch);
+  void Done(ClientBatch* client);
+  bool InLedger(int counter) const;
+  void NoteInLedger(const ClientBatch& client);
+  bool SendAndWait(std::vector<std::unique_ptr<ClientBatch>> batches);
+
+  // ---- after a restart (run_verify.cc)
+  void VerifyRecovery();
+  void VerifyDamaged();
+  bool Collect(const std::vector<int>& tokens, Recovered* out);
+  std::vector<int> TokensSince(uint64_t step) const;
+  // Undoes the model's steps until it equals what was recovered. Empty, or what no prefix from `floor` on explains.
+  std::string FindPrefix(const Recovered& recovered, const std::vector<int>& tokens, uint64_t floor);
+  bool Differs(const Recovered& recovered, int counter) const;
+  bool TokenDiffers(const Recovered& recovered, int token) const;
+  void ResolveUnknown();
+  void CompareSources();
+  void CompareAll();
+  void CompareListings(NamespaceId ns);
+  void JudgeLedger();
+
+  const uint64_t seed_;
+  const Scenario& scenario_;
+  const Engine& engine_;
+  const int plant_;
+  const bool verbose_;
+  RunResult result_;
+
+  sim::SimClock clock_;
+  sim::Trace trace_;
+  sim::SimLoop loop_;
+  sim::SimDisk disk_;
+  std::unique_ptr<PlantedDisk> planted_disk_;
+  sim::SimRandom random_;  // lives, crashes, damage
+  sim::SimRandom store_random_;
+  sim::SimRandom tuning_;
+  std::unique_ptr<store::EventStore> store_;
+
+  Model model_;
+  Workload workload_;
+  Ledger ledger_;
+  sim::FaultPlan plan_;  // the swarm's choice for this seed
+  double clock_jump_ = 0;
+
+  std::map<uint64_t, std::unique_ptr<ClientBatch>> in_flight_;
+  std::vector<std::unique_ptr<ClientBatch>> collected_;  // unjudged ones that are done
+  uint64_t next_done_ = 0;                               // order of on_done
+  uint64_t acked_ = 0;                                   // the newest step that must survive
+  uint64_t acked_before_ = 0;                            // the same before the last moment at which an answer arrived
+  int64_t acked_at_us_ = 0;
+  uint64_t batches_left_ = 0;
+  bool fenced_ = false;
+  bool quiet_ = true;  // no faults now
+  bool damaged_ = false;
+  uint64_t faults_before_ = 0;  // at the start of this life
+  size_t tokens_at_start_ = 0;  // of this life
+};
+
+}  // namespace quipu::simulation

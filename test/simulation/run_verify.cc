@@ -1,0 +1,374 @@
+// What a Run checks after a restart.
+#include <algorithm>
+#include <set>
+
+#include "base/assert.h"
+#include "test/simulation/run.h"
+
+namespace quipu::simulation {
+namespace {
+
+constexpr size_t kReadsPerBatch = 200;
+
+std::string ReadText(const Op& op) {
+  return op.exists ? fmt::format("{} expiring {} written {}", op.value, op.expiry_ms, op.last_write_us) : "missing";
+}
+
+}  // namespace
+
+std::vector<int> Run::TokensSince(uint64_t step) const {
+  std::vector<int> tokens;
+  for (size_t i = 0; i < model_.tokens().size(); ++i) {
+    const Token& token = model_.tokens()[i];
+    if (i >= tokens_at_start_ || (token.kept && token.step > step)) tokens.push_back(static_cast<int>(i));
+  }
+  return tokens;
+}
+
+bool Run::Collect(const std::vector<int>& tokens, Recovered* out) {
+  std::vector<std::unique_ptr<ClientBatch>> batches;
+  const size_t counters = model_.counters().size();
+  for (size_t i = 0; i < counters; i += kReadsPerBatch) batches.push_back(workload_.Reads(i, kReadsPerBatch));
+  for (size_t i = 0; i < tokens.size(); i += kReadsPerBatch)
+    batches.push_back(workload_.Outcomes(tokens, i, kReadsPerBatch));
+  for (auto& batch : batches) batch->unjudged = true;
+  collected_.clear();
+  if (!SendAndWait(std::move(batches))) return false;
+  out->counters.resize(counters);
+  for (const auto& client : collected_) {
+    if (client->batch.code != Code::kOk || !client->batch.status.ok()) {
+      if (damaged_) {
+        out->complete = false;
+        continue;
+      }
+      Fail(fmt::format("reads after a restart: {} {}", CodeName(client->batch.code), client->batch.status.ToString()));
+      return false;
+    }
+    for (size_t i = 0; i < client->ops.size(); ++i) {
+      const Op& op = client->ops[i];
+      const Request& request = client->requests[i];
+      if (op.code == Code::kDataLoss && damaged_) {
+        out->complete = false;
+      } else if (request.token < 0 && op.code != Code::kOk) {
+        Fail(fmt::format("read after a restart: {}", CodeName(op.code)));
+      }
+      if (request.token < 0) {
+        out->counters[static_cast<size_t>(request.counter)] = op;
+      } else {
+        out->tokens[request.token] = op;
+      }
+    }
+  }
+  collected_.clear();
+  return ok();
+}
+
+bool Run::Differs(const Recovered& recovered, int index) const {
+  const Counter& counter = model_.counters()[static_cast<size_t>(index)];
+  const Op& op = recovered.counters[static_cast<size_t>(index)];
+  if (op.code != Code::kOk) return false;  // refused for damage
+  if (!op.exists) return model_.IsLive(counter) && !model_.MayBeGone(counter);
+  return !model_.IsLive(counter) || op.value != counter.value || op.expiry_ms != counter.expiry_ms ||
+         op.last_write_us != counter.last_write_us;
+}
+
+bool Run::TokenDiffers(const Recovered& recovered, int index) const {
+  const auto it = recovered.tokens.find(index);
+  if (it == recovered.tokens.end() || it->second.code == Code::kDataLoss) return false;
+  const Token& token = model_.tokens()[static_cast<size_t>(index)];
+  const Op& op = it->second;
+  if (op.code != Code::kOk) return token.kept && model_.MustBeKnown(token);
+  return !token.kept || AnswerOf(op) != token.answer || op.position != token.position;
+}
+
+std::string Run::FindPrefix(const Recovered& recovered, const std::vector<int>& tokens, uint64_t floor) {
+  std::set<int> counters_off, tokens_off;
+  const auto look = [&](int counter, int token) {
+    if (counter >= 0) {
+      if (Differs(recovered, counter))
+        counters_off.insert(counter);
+      else
+        counters_off.erase(counter);
+    }
+    if (token >= 0) {
+      if (TokenDiffers(recovered, token))
+        tokens_off.insert(token);
+      else
+        tokens_off.erase(token);
+    }
+  };
+  for (size_t i = 0; i < recovered.counters.size(); ++i) look(static_cast<int>(i), -1);
+  for (int token : tokens) look(-1, token);
+  const uint64_t end = model_.last_step();
+  std::string best;
+  size_t best_count = ~size_t{0};
+  while (true) {
+    result_.counts["comparisons"] += 1;
+    const size_t off = counters_off.size() + tokens_off.size();
+    const uint64_t step = model_.last_step();
+    if (off == 0 && model_.IsBoundary(step)) {
+      if (step >= floor) return "";
+      return fmt::format(
+          "the store came back at step {} of {}, although step {} had been shown: acknowledged work is lost", step, end,
+          floor);
+    }
+    if (off < best_count && step >= floor) {
+      best_count = off;
+      best = off == 0 ? fmt::format("the middle of an atomic batch, step {}", step)
+                      : fmt::format("{} things differ at step {}", off, step);
+      for (int i : counters_off) {
+        const Counter& c = model_.counters()[static_cast<size_t>(i)];
+        best += fmt::format("; counter '{}' of {} reads {}, should be {} expiring {} written {}", c.name.substr(0, 40),
+                            c.ns, ReadText(recovered.counters[static_cast<size_t>(i)]),
+                            model_.IsLive(c) ? std::to_string(c.value) : "missing", c.expiry_ms, c.last_write_us);
+        if (best.size() > 1000) break;
+      }
+      for (int i : tokens_off) {
+        const Token& t = model_.tokens()[static_cast<size_t>(i)];
+        const Op& op = recovered.tokens.at(i);
+        best += fmt::format("; token {} of counter {}: {} at position {}, should be {} at {}", t.text, t.counter,
+                            op.code == Code::kOk ? Describe(AnswerOf(op)) : std::string(CodeName(op.code)), op.position,
+                            t.kept ? Describe(t.answer) : "unknown", t.position);
+        if (best.size() > 1500) break;
+      }
+    }
+    if (step + 1 == model_.first_undoable()) break;
+    const Model::Touched touched = model_.UndoLast();
+    look(touched.counter, touched.token);
+  }
+  return fmt::format("what came back is no prefix of what was decided (steps {} to {}); nearest: {}", floor, end, best);
+}
+
+void Run::VerifyRecovery() {
+  const uint64_t end = model_.last_step();
+  const std::vector<int> tokens = TokensSince(acked_);
+  Recovered recovered;
+  if (!Collect(tokens, &recovered)) return;
+  model_.SetNow(clock_.WallMicros());
+  if (std::string wrong = FindPrefix(recovered, tokens, acked_); !wrong.empty()) return Fail(std::move(wrong));
+  result_.counts["steps_lost"] += static_cast<double>(end - model_.last_step());
+  acked_ = acked_before_ = model_.last_step();
+  model_.Forget(acked_);
+  ResolveUnknown();
+  if (ok()) CompareAll();
+}
+
+// A client that does not know what became of its requests sends them again.
+void Run::ResolveUnknown() {
+  std::vector<int> unknown;
+  for (size_t i = 0; i < model_.tokens().size(); ++i) {
+    if (!model_.tokens()[i].kept) unknown.push_back(static_cast<int>(i));
+  }
+  std::vector<std::unique_ptr<ClientBatch>> batches;
+  for (size_t i = 0; i < unknown.size(); i += kReadsPerBatch)
+    batches.push_back(workload_.Retries(unknown, i, kReadsPerBatch));
+  if (!batches.empty()) SendAndWait(std::move(batches));
+}
+
+void Run::CompareAll() {
+  std::vector<int> tokens;
+  for (size_t i = 0; i < 200 && !model_.tokens().empty(); ++i) {
+    tokens.push_back(static_cast<int>(random_.Below(model_.tokens().size())));
+  }
+  std::vector<std::unique_ptr<ClientBatch>> batches;
+  for (size_t i = 0; i < model_.counters().size(); i += kReadsPerBatch)
+    batches.push_back(workload_.Reads(i, kReadsPerBatch));
+  if (!tokens.empty()) batches.push_back(workload_.Outcomes(tokens, 0, tokens.size()));
+  if (!SendAndWait(std::move(batches))) return;
+  JudgeLedger();
+  CompareSources();
+  for (NamespaceId ns = 0; ns < store_->Namespaces()->all().size() && ok(); ++ns) CompareListings(ns);
+}
+
+void Run::JudgeLedger() {
+  for (size_t i = 0; i < model_.counters().size() && ok(); ++i) {
+    const Counter& counter = model_.counters()[i];
+    if (!InLedger(static_cast<int>(i))) continue;
+    result_.counts["comparisons"] += 1;
+    // The reads just judged have shown that the store's value is the model's.
+    std::string wrong = ledger_.Settle(static_cast<int>(i), counter.value);
+    if (!wrong.empty()) Fail(std::move(wrong));
+  }
+}
+
+void Run::CompareSources() {
+  for (uint64_t anchor = 0; anchor < 3 && ok(); ++anchor) {
+    bool done = false;
+    std::map<store::SourceId, uint64_t> found;
+    store_->FindSources({anchor, 7}, [&](Result<std::vector<store::SourceState>> result) {
+      done = true;
+      if (!result.ok()) return Fail("sources: " + result.status().ToString());
+      for (const store::SourceState& s : *result) found[s.id] = s.offset;
+    });
+    if (!WaitFor([&] { return done; }, "sources are not listed")) return;
+    for (const auto& [id, offset] : found) {
+      const auto it = model_.sources().find(id);
+      if (it == model_.sources().end() || it->second != offset) {
+        return Fail(fmt::format("source {:x} stands at {}, should be {}", id.lo, offset,
+                                it == model_.sources().end() ? 0 : it->second));
+      }
+    }
+    result_.counts["sources_found"] += static_cast<double>(found.size());
+  }
+}
+
+namespace {
+
+struct Page {
+  store::ScanOp op;
+  bool done = false;
+};
+
+}  // namespace
+
+void Run::CompareListings(NamespaceId ns) {
+  std::map<std::string, int64_t> want;
+  bool exact = true;
+  for (const Counter& counter : model_.counters()) {
+    if (counter.ns != ns) continue;
+    if (model_.MayBeGone(counter)) exact = false;
+    if (model_.IsLive(counter)) want[counter.name] = counter.value;
+  }
+  if (!exact || !model_.NamespaceExists(ns)) return;
+
+  const auto scan = [&](Page* page) {
+    page->done = false;
+    page->op.owner = page;
+    page->op.ns = ns;
+    page->op.on_done = [](store::ScanOp* op) { static_cast<Page*>(op->owner)->done = true; };
+    loop_.Post([&] { store_->Scan(&page->op); });
+    if (!WaitFor([&] { return page->done; }, "a listing does not end")) return false;
+    if (!page->op.status.ok()) Fail("listing: " + page->op.status.ToString());
+    return ok();
+  };
+  const auto differs = [&](const std::map<std::string, int64_t>& got, const char* order) {
+    result_.counts["comparisons"] += 1;
+    if (got == want) return;
+    std::string first;
+    for (const auto& [name, value] : want) {
+      const auto it = got.find(name);
+      if (it == got.end() || it->second != value)
+        first = fmt::format("'{}' should be {}, is {}", name.substr(0, 40), value,
+                            it == got.end() ? "missing" : std::to_string(it->second));
+    }
+    for (const auto& [name, value] : got) {
+      if (!want.contains(name)) first = fmt::format("'{}' = {} should not be there", name.substr(0, 40), value);
+    }
+    Fail(fmt::format("listing of namespace {} by {}: {} entries, should be {}: {}", ns, order, got.size(), want.size(),
+                     first));
+  };
+
+  Page page;
+  std::map<std::string, int64_t> by_hash;
+  page.op.limit = random_.Skewed(100);
+  page.op.cursor = 0;
+  do {
+    if (!scan(&page)) return;
+    for (const store::CounterEntry& e : page.op.entries) {
+      if (!by_hash.emplace(e.name, e.value).second) return Fail(fmt::format("a full scan shows '{}' twice", e.name));
+    }
+    page.op.cursor = page.op.next_cursor;
+  } while (page.op.cursor != 0);
+  differs(by_hash, "hash");
+
+  std::map<std::string, int64_t> by_name;
+  page.op.order = store::ScanOp::Order::kName;
+  page.op.limit = random_.Skewed(100);
+  do {
+    if (!scan(&page)) return;
+    for (const store::CounterEntry& e : page.op.entries) {
+      if (e.name <= page.op.after_name)
+        return Fail(fmt::format("listing by name: '{}' after '{}'", e.name, page.op.after_name));
+      page.op.after_name = e.name;
+      by_name.emplace(e.name, e.value);
+    }
+  } while (page.op.more);
+  differs(by_name, "name");
+
+  page.op.order = store::ScanOp::Order::kTop;
+  page.op.ascending = random_.Below(2) == 0;
+  page.op.limit = random_.Skewed(20);
+  if (!scan(&page)) return;
+  std::vector<std::pair<int64_t, std::string>> top;
+  for (const auto& [name, value] : want) top.emplace_back(value, name);
+  std::stable_sort(top.begin(), top.end(), [&](const auto& a, const auto& b) {
+    return page.op.ascending ? a.first < b.first : a.first > b.first;
+  });
+  top.resize(std::min(top.size(), page.op.limit));
+  std::vector<std::pair<int64_t, std::string>> got;
+  for (const store::CounterEntry& e : page.op.entries) got.emplace_back(e.value, e.name);
+  if (got != top) Fail(fmt::format("listing by value of namespace {} differs", ns));
+
+  if (const uint64_t count = store_->CountCounters(ns); count != want.size()) {
+    Fail(fmt::format("namespace {} counts {} counters, should be {}", ns, count, want.size()));
+  }
+}
+
+std::string Run::Damage() {
+  const auto files = disk_.Files();
+  const auto& [path, size] = files[random_.Below(files.size())];
+  if (size == 0) return "";
+  switch (random_.Below(6)) {
+    case 0:
+      disk_.Cut(path, random_.Below(size));
+      return "cut " + path;
+    case 1: {
+      const auto& [other, other_size] = files[random_.Below(files.size())];
+      if (other == path) return "";
+      disk_.SwapFiles(path, other);
+      return "swapped " + path + " and " + other;
+    }
+    case 2: {
+      const uint64_t page = random_.Below((size + sim::kPageBytes - 1) / sim::kPageBytes);
+      disk_.CopyPage(path, random_.Below((size + sim::kPageBytes - 1) / sim::kPageBytes), path, page);
+      return fmt::format("misdirected a page to {} of {}", page, path);
+    }
+    case 3:
+      disk_.Lose(path);
+      return "lost " + path;
+    default: {
+      const uint64_t at = random_.Below(size);
+      disk_.FlipBit(path, at, static_cast<int>(random_.Below(8)));
+      return fmt::format("flipped a bit at {} of {}", at, path);
+    }
+  }
+}
+
+// The store on a damaged medium may refuse, whole or in part; what it does answer must be right. Then the damage is
+// undone.
+void Run::VerifyDamaged() {
+  SetFaults(false);
+  const auto image = disk_.Save();
+  const Model before = model_;
+  for (uint64_t round = random_.Skewed(8); round > 0 && ok(); --round) {
+    const std::string what = Damage();
+    if (what.empty()) continue;
+    result_.counts["damages"] += 1;
+    damaged_ = true;
+    Result<std::unique_ptr<store::EventStore>> opened =
+        engine_.open({.loop = &loop_, .disk = planted_disk_.get(), .random = &store_random_, .tuning = &tuning_});
+    if (!opened.ok()) {
+      result_.counts["damages_found"] += 1;
+    } else {
+      store_ = std::move(opened).value();
+      next_done_ = 0;
+      const std::vector<int> tokens = TokensSince(acked_before_);
+      Recovered recovered;
+      if (Collect(tokens, &recovered)) {
+        model_.SetNow(clock_.WallMicros());
+        if (!recovered.complete) result_.counts["damages_found"] += 1;
+        // The last synced batch, with nothing after it, looks torn when it is damaged.
+        const std::string wrong = FindPrefix(recovered, tokens, acked_before_);
+        if (!wrong.empty()) Fail(fmt::format("after damage ({}): {}", what, wrong));
+      }
+      model_ = before;
+    }
+    disk_.PowerOff();
+    opened = Status(Code::kUnavailable, "dropped");
+    Destroy();
+    disk_.Load(*image);
+    damaged_ = false;
+  }
+}
+
+}  // namespace quipu::simulation

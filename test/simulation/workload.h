@@ -1,0 +1,100 @@
+// What the clients of a run ask for: a mix drawn from the seed, so that one seed is all retries and another all clears.
+//
+// Threads   One. The ops of a batch point into the model's counters and tokens, which stay put.
+#pragma once
+#include <array>
+#include <deque>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sim/sim_random.h"
+#include "test/simulation/model.h"
+#include "test/simulation/scenario.h"
+
+namespace quipu::simulation {
+
+// A batch as sent, with what is needed to judge it.
+struct ClientBatch {
+  store::Batch batch;
+  std::vector<Op> ops;
+  std::vector<Request> requests;
+  store::SourceStep source;
+  std::string label;
+  uint64_t number = 0;
+  uint64_t must_survive = 0;  // the newest step that its answers reveal
+  bool unjudged = false;      // looks at what a crash left; the model does not know it yet
+  void* run = nullptr;
+};
+
+class Workload {
+ public:
+  Workload(uint64_t seed, const Scenario& scenario, Model* model);
+
+  // Namespaces to create, by number from 1 on.
+  const std::vector<NamespaceSettings>& namespaces() const { return namespaces_; }
+  // Names and namespaces of the counters; after the namespaces exist.
+  void MakeCounters(const std::vector<NamespaceId>& ids);
+
+  // The next batch, for a store that sees this wall time.
+  std::unique_ptr<ClientBatch> Next(Micros wall_us);
+  // Reads of all counters, and outcomes of these tokens.
+  std::unique_ptr<ClientBatch> Reads(size_t first, size_t count);
+  std::unique_ptr<ClientBatch> Outcomes(const std::vector<int>& tokens, size_t first, size_t count);
+  // First tries again, as a client does that does not know what became of them.
+  std::unique_ptr<ClientBatch> Retries(const std::vector<int>& tokens, size_t first, size_t count);
+  // Remembers the versions of counters that the batch just judged has read, for later checks.
+  void SawVersions();
+  // A restart ends what watches versions.
+  void ForgetVersions() { versions_.clear(); }
+
+ private:
+  enum Kind {
+    kAdd,
+    kTicket,
+    kRetry,
+    kRestamped,
+    kAltered,
+    kGet,
+    kClear,
+    kSet,
+    kDelete,
+    kExpire,
+    kBounded,
+    kOutcome,
+    kCheck,
+    kKinds
+  };
+  struct Source {
+    store::SourceId id, anchor;
+    uint64_t sent = 0;
+  };
+
+  Request Draw(Micros wall_us);
+  Request DrawMutation(Kind kind, Micros wall_us);
+  Content DrawContent(Kind kind, Micros wall_us);
+  void GiveToken(Request* request, Micros wall_us);
+  int64_t DrawDelta();
+  int PickCounter(bool adds_only);
+  int PickToken();
+  std::unique_ptr<ClientBatch> Build(std::vector<Request> requests);
+  std::string NewTokenText(Micros wall_us, const NamespaceSettings& settings, Micros* own_us);
+
+  sim::SimRandom random_;
+  Model* const model_;
+  std::vector<NamespaceSettings> namespaces_;
+  size_t counter_count_ = 1;
+  std::array<uint64_t, kKinds> weights_{};
+  uint64_t weight_sum_ = 0;
+  size_t batch_max_ = 1;
+  double tokenless_ = 0, atomic_ = 0, all_or_nothing_ = 0, from_source_ = 0, huge_delta_ = 0, hot_ = 0, odd_time_ = 0;
+  std::vector<int> mixed_, adds_only_;
+  std::deque<Model::SeenVersion> versions_;
+  std::set<std::pair<int, std::string>> texts_;  // tokens in use
+  std::vector<Source> sources_;
+  uint64_t next_batch_ = 1;
+};
+
+}  // namespace quipu::simulation
