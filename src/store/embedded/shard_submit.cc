@@ -162,13 +162,16 @@ Code Shard::FindToken(const Op& op, const Prepared& prepared, const Namespace& n
   Micros since = tokens_.complete_since_us();
   if (since == INT64_MIN || (prepared.own_us != kNoTime && prepared.own_us > tokens_.newest_dropped_own_us()))
     return Code::kOk;
-  Micros floor = TokenFloor(ns, now_us_);
-  if (since < floor) return Code::kOk;
-  // A token was committed at the earliest a skew before its own time.
-  if (prepared.own_us != kNoTime) floor = std::max(floor, prepared.own_us - ns.settings.token_skew_ms * 1000);
+  // The earliest commit that can still protect. A token with a time of its own is protected from that time on, and may
+  // have been committed up to the skew before it.
+  Micros from = TokenFloor(ns, now_us_);
+  if (prepared.own_us != kNoTime && prepared.own_us >= from) {
+    from = prepared.own_us - ns.settings.token_skew_ms * 1000;
+  }
+  if (since < from) return Code::kOk;
   std::string backing;
   auto event =
-      context_.settled->FindToken(prepared.print, {.ns = op.ns, .hash = op.hash, .name = op.name}, floor, &backing);
+      context_.settled->FindToken(prepared.print, {.ns = op.ns, .hash = op.hash, .name = op.name}, from, &backing);
   if (!event.ok()) return event.code();
   if (!event->has_value()) return Code::kOk;
   const SettledEvent& e = **event;
