@@ -22,8 +22,16 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
   ResetAnswer(op);
   if (op->ns >= namespaces_->all().size() || namespaces_->Get(op->ns).deleted) return Code::kNamespaceNotFound;
   const Namespace& ns = namespaces_->Get(op->ns);
-  if (op->kind == OpKind::kGet || op->kind == OpKind::kTokenOutcome) return Code::kOk;
+  if (op->kind == OpKind::kGet) return Code::kOk;
   std::string key = fmt::format("{}/{}", op->ns, op->name);
+  if (op->kind == OpKind::kTokenOutcome) {
+    if (paper->tokens.contains(fmt::format("{}/{}", key, op->token))) return Code::kOk;
+    Prepared prepared{.print = PrintOf(*op), .own_us = TokenOwnTime(op->token)};
+    bool found = false;
+    TokenResult known;
+    if (Code code = FindToken(*op, prepared, ns, &found, &known); code != Code::kOk) return code;
+    return found ? Code::kOk : Code::kNotFound;
+  }
   auto it = paper->states.find(key);
   if (op->kind == OpKind::kCheckVersion) {
     if (it != paper->states.end() && it->second.changed) return Code::kConditionNotMet;

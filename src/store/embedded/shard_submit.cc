@@ -207,7 +207,7 @@ void Shard::FillReplay(Op* op, const Namespace& ns, const TokenResult& r) {
   op->expiry_ms = r.expiry_ms;
   op->position = r.position;
   op->event_us = r.event_us;
-  op->last_write_us = r.last_write_us;
+  op->last_write_us = r.exists ? r.last_write_us : kNoTime;  // a record without one stands for its event time
   if (ns.settings.durability == Durability::kSync) Gate(r.position);
 }
 
@@ -242,6 +242,7 @@ void Shard::DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns
     if (found) {
       if (static_cast<uint32_t>(result.content) != static_cast<uint32_t>(ContentDigest(*op))) {
         ++info_.conflicts;
+        if (urgent) Gate(result.position);  // that the token is known must not be shown before it is sure
         return FailOp(op, Code::kTokenConflict);
       }
       ++info_.replays;
