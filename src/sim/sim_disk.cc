@@ -254,6 +254,14 @@ void SimDisk::Unlink(Inode* inode) {
   if (--inode->links == 0) used_pages_ -= inode->cache.page_count();
 }
 
+void SimDisk::TraceBytes(const std::string& path, std::span<const char> data) {
+  if (!only_sizes_.empty() && path.find(only_sizes_) != std::string::npos) {
+    trace_->Mix(data.size());
+  } else {
+    trace_->MixBytes(data);
+  }
+}
+
 uint64_t SimDisk::FreePages() const {
   const uint64_t capacity = plan_.capacity_bytes / kPageBytes;
   return capacity - std::min(capacity, used_pages_);

@@ -61,6 +61,9 @@ class SimDisk final : public rt::Disk {
   size_t scripts_left() const { return scripts_.size(); }
   void ClearScripts() { scripts_.clear(); }
   const DiskCounts& counts() const { return counts_; }
+  // Files whose path contains this enter the trace by size, not by content: for a library that stamps its files with
+  // random names.
+  void TraceOnlySizesOf(std::string path_part) { only_sizes_ = std::move(path_part); }
   // Calls so far, in the numbering of CrashAt.
   uint64_t calls() const { return calls_; }
   // Power goes with the n-th call, which fails already; 0 = never.
@@ -120,6 +123,7 @@ class SimDisk final : public rt::Disk {
   Fault DrawFault(Call call, std::string_view path, bool allocates);
   int64_t DrawLatency(const Latency& latency, Call call);
   void Change(NameChange change);
+  void TraceBytes(const std::string& path, std::span<const char> data);
   void Unlink(Inode* inode);
   static void ApplyDurable(const NameChange& change);
   static void ApplyDurableTorn(const NameChange& change);
@@ -145,6 +149,7 @@ class SimDisk final : public rt::Disk {
   SimRandom latency_;
   SimRandom power_;
   FaultPlan plan_;
+  std::string only_sizes_;
   std::vector<ScriptedFault> scripts_;
   DiskCounts counts_;
   uint64_t calls_ = 0;

@@ -43,7 +43,7 @@ class SimFile final : public rt::File {
     QUIPU_RETURN_IF_ERROR(Enter(Call::kWrite, grows, &fault));
     if (!writable_) return Fails("write", path_, "opened for reading");
     disk_->trace_->Mix(offset);
-    disk_->trace_->MixBytes(data);
+    disk_->TraceBytes(path_, data);
     if (fault == Fault::kError || fault == Fault::kNoSpace) return FaultStatus(fault, Call::kWrite, path_);
     if (fault == Fault::kPartial) {
       const size_t part = data.empty() ? 0 : static_cast<size_t>(disk_->faults_.Below(data.size()));
@@ -130,7 +130,7 @@ class SimLogFile final : public rt::LogFile {
     const bool cut_short = disk_->off_ && disk_->calls_ == disk_->crash_at_;  // the write that power went with
     if (op->status.ok() || cut_short) {
       disk_->trace_->Mix(op->offset);
-      disk_->trace_->MixBytes(op->data);
+      disk_->TraceBytes(path_, op->data);
       write->data.assign(op->data.data(), op->data.size());
       latency = disk_->DrawLatency(disk_->plan_.log_write, Call::kLogWrite);
     }

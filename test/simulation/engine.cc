@@ -2,12 +2,70 @@
 
 #include <map>
 
+#include "store/embedded/engine.h"
 #include "store/memory/memory_store.h"
 
 namespace quipu::simulation {
+namespace {
+
+// An embedded engine with one shard, as the one store that the simulator sees.
+class EmbeddedStore final : public store::EventStore {
+ public:
+  explicit EmbeddedStore(std::unique_ptr<store::Engine> engine)
+      : engine_(std::move(engine)), shard_(engine_->store()) {}
+  void Submit(store::Batch* batch) override { shard_->Submit(batch); }
+  void Scan(store::ScanOp* op) override { shard_->Scan(op); }
+  void Events(store::EventsOp* op) override { shard_->Events(op); }
+  void FindSources(store::SourceId anchor,
+                   std::function<void(Result<std::vector<store::SourceState>>)> on_done) override {
+    shard_->FindSources(anchor, std::move(on_done));
+  }
+  std::shared_ptr<const NamespaceTable> Namespaces() const override { return shard_->Namespaces(); }
+  void PutNamespace(const std::string& name, uint64_t expected_version, const NamespaceSettings& settings,
+                    std::function<void(Result<Namespace>)> on_done) override {
+    shard_->PutNamespace(name, expected_version, settings, std::move(on_done));
+  }
+  uint64_t CountCounters(NamespaceId ns) const override { return shard_->CountCounters(ns); }
+  store::StoreInfo Info() const override { return shard_->Info(); }
+  void Close(std::function<void(Status)> on_done) override { shard_->Close(std::move(on_done)); }
+
+ private:
+  const std::unique_ptr<store::Engine> engine_;
+  store::EventStore* const shard_;
+};
+
+Result<std::unique_ptr<store::EventStore>> OpenEmbedded(const EngineContext& c) {
+  sim::SimRandom& tuning = *c.tuning;
+  store::EngineOptions options;
+  options.data_dir = "/data";
+  store::ShardOptions& shard = options.shard;
+  shard.journal.segment_bytes = uint64_t{1} << (20 + tuning.Below(3));
+  shard.journal.frame_bytes_max = size_t{128} << (10 + tuning.Below(2));
+  shard.journal.pending_bytes_max = size_t{1} << (20 + tuning.Below(6));
+  shard.journal.writes_in_flight_max = static_cast<int>(1 + tuning.Below(4));
+  shard.journal.commit_delay_us = tuning.Below(3) == 0 ? tuning.Between(1, 2000) : 0;
+  shard.journal.busy_gather_us = tuning.Between(0, 2000);
+  shard.journal.lazy_commit_us = tuning.Between(1000, 100'000);
+  shard.settle_bytes = uint64_t{1} << (12 + tuning.Below(12));
+  shard.settle_interval_us = static_cast<int64_t>(tuning.Skewed(120'000'000));
+  shard.counters_bytes_max = tuning.Below(3) == 0 ? uint64_t{1} << (20 + tuning.Below(4)) : uint64_t{1} << 30;
+  shard.tokens_bytes_max = tuning.Below(3) == 0 ? uint64_t{1} << (22 + tuning.Below(4)) : uint64_t{1} << 30;
+  shard.tokens.entries_first = size_t{1} << (6 + tuning.Below(9));
+  shard.tokens.entries_max = shard.tokens.entries_first << tuning.Below(6);
+  shard.tokens.generation_us = static_cast<int64_t>(1 + tuning.Skewed(3600)) * 1'000'000;
+  options.settled.slice_us = int64_t{3600} * 1'000'000 << sim::SimRandom(c.seed, "slice").Below(5);
+  options.settled.block_cache_bytes = 1u << 20;
+  options.settled.runs_max = static_cast<int>(2 + tuning.Below(6));
+  Result<std::unique_ptr<store::Engine>> engine = store::Engine::Open(c.disk, c.random, {c.loop}, options);
+  QUIPU_RETURN_IF_ERROR(engine.status());
+  return std::unique_ptr<store::EventStore>(std::make_unique<EmbeddedStore>(std::move(engine).value()));
+}
+
+}  // namespace
 
 const Engine* FindEngine(const std::string& name) {
   static const std::map<std::string, Engine> kEngines = {
+      {"embedded", {.name = "embedded", .done_in_order = false, .open = OpenEmbedded}},
       {"memory",
        {.name = "memory",
         .survives_crashes = false,

@@ -18,11 +18,13 @@ struct EngineContext {
   rt::Random* random = nullptr;
   // Options (segment sizes, budgets, intervals) are drawn from this stream at each start.
   sim::SimRandom* tuning = nullptr;
+  uint64_t seed = 0;  // for options that stay the same for the life of a data directory
 };
 
 struct Engine {
   std::string name;
   bool survives_crashes = true;
+  bool done_in_order = true;
   std::function<Result<std::unique_ptr<store::EventStore>>(const EngineContext&)> open;
 };
 

@@ -33,14 +33,16 @@ void Ledger::Applied(int counter, int64_t delta) {
   sums_[counter] += delta;
 }
 
-std::string Ledger::TokenApplied(int counter, int token, int64_t applied, bool replayed) {
-  const auto [it, is_new] = tokens_.emplace(token, applied);
-  if (is_new || !replayed) {
-    sums_[counter] += applied;
-    it->second = applied;
-  }
+std::string Ledger::TokenApplied(int counter, int token, uint64_t position, int64_t applied) {
+  const auto [it, is_new] = tokens_.emplace(std::pair(token, position), applied);
+  if (is_new) sums_[counter] += applied;
   if (it->second == applied) return "";
   return fmt::format("token {} on counter {} applied {}, and now says {}", token, counter, it->second, applied);
+}
+
+void Ledger::Unresolved(int counter, int token, int64_t delta) {
+  const auto it = tokens_.lower_bound({token, 0});
+  if (it == tokens_.end() || it->first.first != token) unknown_[counter].push_back(delta);
 }
 
 void Ledger::Crash() {

@@ -5,8 +5,8 @@
 #pragma once
 #include <cstdint>
 #include <map>
-#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace quipu::simulation {
@@ -16,9 +16,11 @@ class Ledger {
   // An add without a token: acknowledged once `Applied`; until then it may be there or not.
   void Sent(int counter, int64_t delta) { open_[counter].push_back(delta); }
   void Applied(int counter, int64_t delta);
-  // An add with a token was applied, now or (`replayed`) before: every replay must name the amount of the first time. A
-  // token that is not replayed though it was applied had been forgotten: it counts again.
-  std::string TokenApplied(int counter, int token, int64_t applied, bool replayed);
+  // An add with a token was applied at this position, now or before: whoever names the position names the same amount.
+  // A token whose protection is over counts again, at another position.
+  std::string TokenApplied(int counter, int token, uint64_t position, int64_t applied);
+  // A token that nobody can resolve any more counts or does not; nothing if it was found applied.
+  void Unresolved(int counter, int token, int64_t delta);
   // Nobody waits for answers any more: what is open stays unknown for ever.
   void Crash();
   // The counter's value as read, all tokens being resolved: the sum of the applied, plus some of the unknown.
@@ -35,7 +37,7 @@ class Ledger {
   std::map<int, __int128> sums_;
   std::map<int, std::vector<int64_t>> open_;
   std::map<int, std::vector<int64_t>> unknown_;
-  std::map<int, int64_t> tokens_;
+  std::map<std::pair<int, uint64_t>, int64_t> tokens_;  // by token and position
 };
 
 }  // namespace quipu::simulation

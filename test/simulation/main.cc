@@ -22,7 +22,7 @@ struct Options {
   uint64_t seed = 1;
   uint64_t seeds = 1;
   std::string scenario;
-  std::string engine = "memory";
+  std::string engine = "embedded";
   int plant = 0;
   bool verbose = false;
 };
@@ -87,7 +87,7 @@ struct Sum {
 
 // What a campaign must have done to count as one. Too few seeds say nothing.
 bool JudgeGates(const std::vector<Scenario>& scenarios, const std::map<std::string, Sum>& sums) {
-  constexpr uint64_t kSeedsMin = 20;
+  constexpr uint64_t kSeedsMin = 100;
   bool ok = true;
   for (const Scenario& scenario : scenarios) {
     const auto it = sums.find(scenario.name);

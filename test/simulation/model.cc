@@ -85,13 +85,14 @@ int Model::AddToken(Token token) {
 
 void Model::SetNamespaces(const NamespaceTable& table) { namespaces_ = table.all(); }
 
-void Model::SetNow(Micros wall_us) {
+void Model::SetNow(Micros wall_us, Micros lag_us) {
   now_us_ = wall_us;
+  oldest_us_ = wall_us - lag_us;
   newest_us_ = std::max(newest_us_, wall_us);
 }
 
 bool Model::IsLive(const Counter& counter) const {
-  return counter.exists && (counter.expiry_ms == 0 || counter.expiry_ms > now_us_ / 1000);
+  return counter.exists && (counter.expiry_ms == 0 || counter.expiry_ms > oldest_us_ / 1000);
 }
 
 bool Model::MayBeGone(const Counter& counter) const {
@@ -103,9 +104,14 @@ bool Model::MustBeKnown(const Token& token) const {
   return token.kept && token.kept_from_us - kCommitSlack >= Floor(ns, newest_us_);
 }
 
-uint64_t Model::CountLive(NamespaceId ns) const {
+uint64_t Model::CountNotReaped(NamespaceId ns) const {
   return static_cast<uint64_t>(
-      std::count_if(counters_.begin(), counters_.end(), [&](const Counter& c) { return c.ns == ns && IsLive(c); }));
+      std::count_if(counters_.begin(), counters_.end(), [&](const Counter& c) { return c.ns == ns && c.exists; }));
+}
+
+uint64_t Model::CountSurelyLive(NamespaceId ns) const {
+  return static_cast<uint64_t>(std::count_if(
+      counters_.begin(), counters_.end(), [&](const Counter& c) { return c.ns == ns && IsLive(c) && !MayBeGone(c); }));
 }
 
 Micros Model::Floor(NamespaceId ns, Micros now) const {
@@ -153,7 +159,7 @@ std::string Model::Compare(const Request& request, const Op& op, const Verdict& 
 
 std::string Model::DecideRead(const Request& request, const Op& op) {
   Counter& counter = counters_[static_cast<size_t>(request.counter)];
-  Reap(&counter, op.exists);
+  Reap(&counter, op.exists || op.code == Code::kInternal);
   Verdict want;
   want.answer = {.existed = counter.exists,
                  .exists = counter.exists,
@@ -171,12 +177,14 @@ std::string Model::DecideRead(const Request& request, const Op& op) {
 
 std::string Model::DecideCheckVersion(const Request& request, const Op& op) {
   Counter& counter = counters_[static_cast<size_t>(request.counter)];
-  Reap(&counter, IsLive(counter));
+  if (IsLive(counter) && MayBeGone(counter)) return "";  // either is right
+  Reap(&counter, false);
   const bool same = request.expected_version == 0 ? !counter.exists : counter.changes == request.changes_then;
   if (op.code != Code::kOk && op.code != Code::kConditionNotMet && op.code != Code::kInternal) {
     return fmt::format("{}: check of version says {}", NameOf(counter), CodeName(op.code));
   }
-  if (same && request.expected_version != 0 && counter.events != request.events_then) return "";  // either is right
+  // Events in between that left the counter as it was may have moved the version.
+  if (same && (counter.events != request.events_then || counter.changes != request.changes_then)) return "";
   if (op.code == Code::kInternal) return "";
   ++tally_.comparisons;
   if ((op.code == Code::kOk) == same) return "";
@@ -194,7 +202,7 @@ std::string Model::DecideTokenOutcome(const Request& request, const Op& op) {
   if (!token.kept)
     return found ? fmt::format("{}: token {} was never counted, yet it is known", NameOf(counter), token.text) : "";
   const bool must = MustBeKnown(token);
-  const bool may = token.kept_from_us + kCommitSlack >= Floor(counter.ns, now_us_) || newest_us_ != now_us_;
+  const bool may = token.kept_from_us + kCommitSlack >= Floor(counter.ns, oldest_us_) || newest_us_ != now_us_;
   if (must && !found)
     return fmt::format("{}: token {} is inside the horizon, yet unknown", NameOf(counter), token.text);
   if (!may && found) return fmt::format("{}: token {} is known beyond the horizon", NameOf(counter), token.text);
@@ -206,7 +214,7 @@ std::string Model::DecideTokenOutcome(const Request& request, const Op& op) {
   return Compare(request, op, {.replayed = true, .answer = token.answer});
 }
 
-bool Model::Apply(const Content& content, Micros event_us, Counter* counter, Verdict* verdict) const {
+bool Model::Apply(const Content& content, Micros event_us, const Op* op, Counter* counter, Verdict* verdict) const {
   const Counter before = *counter;
   Answer& a = verdict->answer;
   a = {.existed = before.exists, .value = before.value, .old_value = before.value, .event_us = event_us};
@@ -273,7 +281,10 @@ bool Model::Apply(const Content& content, Micros event_us, Counter* counter, Ver
   a.value = counter->value;
   if (counter->exists && RuleHolds(content, counter->expiry_ms)) {
     counter->expiry_ms = content.expire_rule == ExpireRule::kClear ? 0 : content.expire_at_ms;
-    if (counter->expiry_ms != 0 && counter->expiry_ms <= now_us_ / 1000) counter->exists = false;
+    if (counter->expiry_ms != 0 && counter->expiry_ms <= newest_us_ / 1000) {
+      const bool surely = counter->expiry_ms <= oldest_us_ / 1000;
+      counter->exists = !surely && op != nullptr && op->exists;
+    }
   }
   if (!counter->exists) {
     counter->value = 0;
@@ -292,28 +303,23 @@ std::string Model::DecideMutation(const Request& request, const Op& op) {
   Token* token = request.token >= 0 ? &tokens_[static_cast<size_t>(request.token)] : nullptr;
   if (token == nullptr && settings.token_required) return Compare(request, op, {.code = Code::kTokenRequired});
 
-  Micros claimed = now_us_;
-  if (token != nullptr) {
-    if (token->own_us != kNoTime) {
-      claimed = token->own_us;
-    } else if (request.token_time_us != kNoTime) {
-      claimed = request.token_time_us;
-    }
-  }
+  Micros given = kNoTime;  // the time that the token claims
+  if (token != nullptr) given = token->own_us != kNoTime ? token->own_us : request.token_time_us;
   const bool keeps = token != nullptr && settings.durability != Durability::kMemory;
   if (keeps) {
     const Micros skew = settings.token_skew_ms * 1000;
-    if (claimed < Floor(counter.ns, now_us_) ||
-        (claimed < Floor(counter.ns, newest_us_) && op.code == Code::kTokenExpired)) {
+    if (given != kNoTime && (given < Floor(counter.ns, oldest_us_) ||
+                             (given < Floor(counter.ns, newest_us_) && op.code == Code::kTokenExpired))) {
       ++tally_.expired;
       return Compare(request, op, {.code = Code::kTokenExpired});
     }
-    if (claimed > newest_us_ + skew || (claimed > now_us_ + skew && op.code == Code::kTokenInFuture)) {
+    if (given != kNoTime &&
+        (given > newest_us_ + skew || (given > oldest_us_ + skew && op.code == Code::kTokenInFuture))) {
       return Compare(request, op, {.code = Code::kTokenInFuture});
     }
     const bool must_know = MustBeKnown(*token);
     const bool may_know =
-        token->kept && (token->kept_from_us + kCommitSlack >= Floor(counter.ns, now_us_) || newest_us_ != now_us_);
+        token->kept && (token->kept_from_us + kCommitSlack >= Floor(counter.ns, oldest_us_) || newest_us_ != now_us_);
     const bool says_known = op.code == Code::kTokenConflict || (op.code == Code::kOk && op.replayed);
     const bool guess = op.code == Code::kInternal;
     if (guess ? may_know : (must_know || (may_know && says_known))) {
@@ -334,17 +340,25 @@ std::string Model::DecideMutation(const Request& request, const Op& op) {
   step.counter = request.counter;
   step.counter_before = counter;
   step.changes_before = counter.changes;
-  Reap(&counter, op.existed);
+  Reap(&counter, op.existed || op.code == Code::kInternal);
   Counter after = counter;
   Verdict want;
-  const Micros event_us = request.event_time_us != kNoTime ? request.event_time_us : claimed;
-  const bool changed = Apply(request.content, event_us, &after, &want);
+  Micros event_us = request.event_time_us != kNoTime ? request.event_time_us : given;
+  if (event_us == kNoTime) {
+    // The server's own time, which is that of the commit.
+    const bool plausible = op.code == Code::kOk && op.event_us >= oldest_us_ && op.event_us <= newest_us_;
+    event_us = plausible ? op.event_us : now_us_;
+  }
+  const bool changed = Apply(request.content, event_us, &op, &after, &want);
   if (want.code != Code::kOk) return Compare(request, op, want);
   const bool creates = !counter.exists && after.exists;
   if (creates && settings.counters_max > 0) {
-    const uint64_t live = CountLive(counter.ns);
-    if (live >= static_cast<uint64_t>(settings.counters_max))
+    const auto most = static_cast<uint64_t>(settings.counters_max);
+    // Those that expired a moment ago may still be counted.
+    const bool may_refuse = CountNotReaped(counter.ns) >= most;
+    if (CountSurelyLive(counter.ns) >= most || (may_refuse && op.code == Code::kQuotaExceeded)) {
       return Compare(request, op, {.code = Code::kQuotaExceeded});
+    }
   }
   want.answer.is_protected = keeps;
   if (std::string wrong = Compare(request, op, want); !wrong.empty()) return wrong;
@@ -358,8 +372,10 @@ std::string Model::DecideMutation(const Request& request, const Op& op) {
         after.exists == counter.exists && after.value == counter.value && after.expiry_ms == counter.expiry_ms;
     after.changes += same ? 0 : 1;
     after.events += same ? 1 : 0;
-    after.last_step = number;
-    counter = std::move(after);
+    if (!same || after.last_write_us != counter.last_write_us) after.last_step = number;
+    static_cast<CounterState&>(counter) = after;  // the name stays put: ops point to it
+    counter.changes = after.changes;
+    counter.events = after.events;
     if (request.kind == OpKind::kAdd) ++tally_.adds;
   }
   if (keeps) {
@@ -367,7 +383,7 @@ std::string Model::DecideMutation(const Request& request, const Op& op) {
     step.token_before = *token;
     token->kept = true;
     token->kept_content = request.content;
-    token->kept_from_us = std::max(claimed, now_us_);
+    token->kept_from_us = std::max(given, now_us_);
     token->answer = want.answer;
     token->position = op.position;
     token->step = number;
@@ -381,8 +397,7 @@ uint64_t Model::RevealedStep(const Request& request, const Op& op) const {
   if (!NamespaceExists(counter.ns) || settings(counter.ns).durability != Durability::kSync) return 0;
   if (op.code == Code::kTokenConflict || op.replayed) return tokens_[static_cast<size_t>(request.token)].step;
   if (op.code != Code::kOk) return 0;
-  if (request.token >= 0 && IsMutating(request.kind)) return tokens_[static_cast<size_t>(request.token)].step;
-  return counter.last_step;
+  return IsMutating(request.kind) && op.position != 0 ? last_step() : counter.last_step;
 }
 
 }  // namespace quipu::simulation

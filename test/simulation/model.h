@@ -55,7 +55,7 @@ struct CounterState {
   int64_t value = 0;
   int64_t expiry_ms = 0;
   Micros last_write_us = kNoTime;
-  uint64_t last_step = 0;  // that changed it
+  uint64_t last_step = 0;  // that changed any of the above
 };
 struct Counter : CounterState {
   NamespaceId ns = kDefaultNamespace;
@@ -107,9 +107,10 @@ class Model {
   int AddToken(Token token);
   void SetNamespaces(const NamespaceTable& table);
 
-  // The wall clock as the store sees it now. Once it has jumped, what depends on the age of things has more than one
-  // right answer, and the model follows the store within those.
-  void SetNow(Micros wall_us);
+  // The wall clock now. The store may judge by the time of its open commit, which is up to `lag_us` older, and never
+  // goes back when the wall clock does: what depends on the age of things then has more than one right answer, and the
+  // model follows the store within those.
+  void SetNow(Micros wall_us, Micros lag_us);
 
   // Judges a decided batch whose ops were made from `requests`, and follows it.
   // `allowed`: codes that the state of the world excuses now (a full disk, a fence); what they come with changes
@@ -121,15 +122,16 @@ class Model {
   const std::map<store::SourceId, uint64_t>& sources() const { return sources_; }
   const NamespaceSettings& settings(NamespaceId ns) const { return namespaces_[ns].settings; }
   bool NamespaceExists(NamespaceId ns) const { return ns < namespaces_.size() && !namespaces_[ns].deleted; }
+  // A counter exists for certain if it is live and may not be gone, and is gone for certain if it is not live.
   bool IsLive(const Counter& counter) const;
-  // The wall clock has gone back behind this counter's expiry: it may be there or not.
   bool MayBeGone(const Counter& counter) const;
   // A kept token that is inside its horizon for certain.
   bool MustBeKnown(const Token& token) const;
-  uint64_t CountLive(NamespaceId ns) const;
+  uint64_t CountNotReaped(NamespaceId ns) const;
+  uint64_t CountSurelyLive(NamespaceId ns) const;
   uint64_t last_step() const { return first_step_ + steps_.size() - 1; }
-  // The newest step that this op's answer reveals; 0 if nothing that must survive.
-  uint64_t RevealedStep(const Request& request, const Op& op) const;
+  // The newest step that the answers of the last judged batch reveal; 0 if nothing that must survive.
+  uint64_t revealed() const { return revealed_; }
 
   // ---- after a crash
   // True if a prefix may end after this step (an atomic batch is not cut).
@@ -182,7 +184,9 @@ class Model {
   std::string DecideCheckVersion(const Request& request, const Op& op);
   std::string Compare(const Request& request, const Op& op, const Verdict& want);
   // What the content makes of the counter. Errors in `verdict`; true if it is an event.
-  bool Apply(const Content& content, Micros event_us, Counter* counter, Verdict* verdict) const;
+  // `op` says which of two right answers the store chose; may be null.
+  uint64_t RevealedStep(const Request& request, const Op& op) const;
+  bool Apply(const Content& content, Micros event_us, const Op* op, Counter* counter, Verdict* verdict) const;
   void Reap(Counter* counter, bool existed_there);
   Micros Floor(NamespaceId ns, Micros now) const;
 
@@ -191,10 +195,12 @@ class Model {
   std::map<store::SourceId, uint64_t> sources_;
   std::vector<Namespace> namespaces_;
   Micros now_us_ = 0;
+  Micros oldest_us_ = 0;
   Micros newest_us_ = 0;  // the latest wall time ever seen
   std::deque<Step> steps_;
   uint64_t first_step_ = 1;  // number of steps_.front()
   std::vector<SeenVersion> versions_seen_;
+  uint64_t revealed_ = 0;
   Tally tally_;
 };
 

@@ -9,6 +9,8 @@ namespace {
 
 constexpr int64_t kSecond = 1'000'000;
 constexpr int kStartsMax = 30;
+// An atomic batch beyond this may be refused as too large.
+constexpr size_t kFrameBytesMin = 50'000;
 // Within this the store must answer once nothing is wrong any more.
 constexpr int64_t kHealthyWithin = 10 * kSecond;
 
@@ -31,6 +33,7 @@ Run::Run(uint64_t seed, const Scenario& scenario, const Engine& engine, int plan
       store_random_(seed, "store"),
       tuning_(seed, "tuning"),
       workload_(seed, scenario, &model_) {
+  disk_.TraceOnlySizesOf("/settled/");  // RocksDB stamps its files with ids of its own making
   sim::SimRandom swarm(seed, "swarm.faults");
   plan_.open_error = scenario.DrawProbability("open_error", &swarm);
   plan_.read_error = scenario.DrawProbability("read_error", &swarm);
@@ -52,8 +55,8 @@ Run::Run(uint64_t seed, const Scenario& scenario, const Engine& engine, int plan
 
 Run::~Run() {
   disk_.PowerOff();
-  store_.reset();
   loop_.Abandon();
+  store_.reset();
 }
 
 void Run::Fail(std::string what) {
@@ -62,8 +65,10 @@ void Run::Fail(std::string what) {
 }
 
 bool Run::WaitFor(const std::function<bool()>& done, const char* what) {
-  if (loop_.RunUntil([&] { return done() || !ok(); }, clock_.MonoMicros() + kHealthyWithin)) return ok();
-  Fail(fmt::format("nothing is wrong with the disk, yet after {} s {}", kHealthyWithin / kSecond, what));
+  // A write that stalled before may still be on its way.
+  const int64_t within = kHealthyWithin + (plan_.log_write.stall > 0 ? Lag() : 0);
+  if (loop_.RunUntil([&] { return done() || !ok(); }, clock_.MonoMicros() + within)) return ok();
+  Fail(fmt::format("nothing is wrong with the disk, yet after {} s {}", within / kSecond, what));
   return false;
 }
 
@@ -72,6 +77,9 @@ void Run::SetFaults(bool on) {
   disk_.plan() = on ? plan_ : sim::FaultPlan{};
   disk_.plan().write_back = plan_.write_back;
 }
+
+// How long a commit stays open: while the one before it is being written.
+Micros Run::Lag() const { return engine_.survives_crashes ? (plan_.log_write.stall > 0 ? 120 : 2) * kSecond : 0; }
 
 CodeSet Run::AllowedCodes() const {
   CodeSet allowed = 0;
@@ -134,8 +142,8 @@ bool Run::Start() {
     if (!alone && attempt > 0 && engine_.survives_crashes && random_.Chance(0.3)) SetFaults(false);
     if (!alone && engine_.survives_crashes && random_.Chance(cut_off))
       disk_.CrashAt(disk_.calls() + random_.Skewed(2000));
-    Result<std::unique_ptr<store::EventStore>> opened =
-        engine_.open({.loop = &loop_, .disk = planted_disk_.get(), .random = &store_random_, .tuning = &tuning_});
+    Result<std::unique_ptr<store::EventStore>> opened = engine_.open(
+        {.loop = &loop_, .disk = planted_disk_.get(), .random = &store_random_, .tuning = &tuning_, .seed = seed_});
     if (opened.ok() && !disk_.off()) {
       disk_.CrashAt(0);
       store_ = PlantInStore(std::move(opened).value(), plant_, seed_);
@@ -145,16 +153,18 @@ bool Run::Start() {
       tokens_at_start_ = model_.tokens().size();
       next_done_ = 0;
       result_.counts["recoveries"] += 1;
+      Log("started");
       return true;
     }
+    Log("start failed: {}", opened.status().ToString());
     const bool excused = disk_.off() || disk_.counts().Faults() > faults_before_;
     if (!excused) {
       Fail(fmt::format("the store does not start: {}", opened.status().ToString()));
       return false;
     }
     disk_.PowerOff();
-    opened = Status(Code::kUnavailable, "dropped");
     loop_.Abandon();
+    opened = Status(Code::kUnavailable, "dropped");
     if (random_.Below(2) == 0) {
       disk_.PowerLoss();
     } else {
@@ -188,7 +198,7 @@ void Run::Send(std::unique_ptr<ClientBatch> client) {
   in_flight_[c->number] = std::move(client);
   c->batch.on_done = &Run::OnDone;
   c->run = this;
-  model_.SetNow(loop_.WallMicros());
+  model_.SetNow(loop_.WallMicros(), Lag());
   store_->Submit(&c->batch);
   if (!c->batch.decided) return Fail(fmt::format("batch {} is not decided by Submit", c->number));
   for (const Op& op : c->ops) {
@@ -199,19 +209,34 @@ void Run::Send(std::unique_ptr<ClientBatch> client) {
   }
   if (c->batch.code == Code::kReadOnly) fenced_ = true;
   if (c->unjudged) return;
-  if (std::string wrong = model_.Decide(c->requests, c->batch, AllowedCodes()); !wrong.empty()) {
+  if (verbose_) LogBatch(*c);
+  CodeSet allowed = AllowedCodes();
+  size_t bytes = 0;
+  for (const Op& op : c->ops) bytes += 500 + 2 * op.name.size() + op.token.size();
+  if (bytes > kFrameBytesMin) allowed |= SetOf(Code::kTooLarge);
+  if (std::string wrong = model_.Decide(c->requests, c->batch, allowed); !wrong.empty()) {
     return Fail(fmt::format("batch {}: {}", c->number, wrong));
   }
   if (c->batch.code != Code::kOk) return;
   workload_.SawVersions();
+  c->must_survive = model_.revealed();
   for (size_t i = 0; i < c->ops.size(); ++i) {
     const Op& op = c->ops[i];
-    c->must_survive = std::max(c->must_survive, model_.RevealedStep(c->requests[i], op));
     if (InLedger(c->requests[i].counter) && op.kind == OpKind::kAdd && op.code == Code::kOk && op.token.empty()) {
       ledger_.Sent(c->requests[i].counter, op.applied);
     }
   }
-  if (c->batch.source != nullptr) c->must_survive = std::max(c->must_survive, model_.last_step());
+}
+
+void Run::LogBatch(const ClientBatch& client) const {
+  Log("batch {} atomic={} all={} source={}: {}", client.number, client.batch.atomic, client.batch.all_or_nothing,
+      client.batch.source != nullptr, CodeName(client.batch.code));
+  for (size_t i = 0; i < client.ops.size(); ++i) {
+    const Op& op = client.ops[i];
+    Log("    {} kind={} ns={} '{}' delta={} token={} -> {} {}position={} version={} {}", i, static_cast<int>(op.kind),
+        op.ns, op.name, op.delta, op.token, CodeName(op.code), op.replayed ? "replayed " : "", op.position, op.version,
+        Describe(AnswerOf(op)));
+  }
 }
 
 void Run::OnDone(store::Batch* batch) {
@@ -222,10 +247,11 @@ void Run::OnDone(store::Batch* batch) {
 void Run::Done(ClientBatch* client) {
   const auto it = in_flight_.find(client->number);
   if (it == in_flight_.end()) return Fail("on_done ran twice");
-  if (client->number < next_done_)
+  if (engine_.done_in_order && client->number < next_done_)
     return Fail(fmt::format("batch {} is done after {}", client->number, next_done_ - 1));
-  next_done_ = client->number + 1;
+  next_done_ = std::max(next_done_, client->number + 1);
   trace_.Mix(client->number);
+  Log("batch {} is done: {}", client->number, client->batch.status.ToString());
   const Code code = client->batch.status.code();
   if (code == Code::kOk) {
     if (client->must_survive > acked_) {
@@ -236,6 +262,7 @@ void Run::Done(ClientBatch* client) {
     NoteInLedger(*client);
   } else if (code == Code::kUnknownOutcome) {
     fenced_ = true;
+    NoteUnanswered(*client);
     result_.counts["unknown"] += 1;
     if ((AllowedCodes() & SetOf(Code::kReadOnly)) == 0)
       Fail("unknown outcome, yet no fault: " + client->batch.status.ToString());
@@ -251,15 +278,22 @@ bool Run::InLedger(int counter) const {
   return c.adds_only && model_.settings(c.ns).durability == Durability::kSync;
 }
 
+void Run::NoteUnanswered(const ClientBatch& client) {
+  for (const Request& request : client.requests) {
+    if (request.token >= 0) unanswered_.insert(request.token);
+  }
+}
+
 void Run::NoteInLedger(const ClientBatch& client) {
   if (client.batch.code != Code::kOk || client.unjudged) return;
   for (size_t i = 0; i < client.ops.size(); ++i) {
     const Op& op = client.ops[i];
     const Request& request = client.requests[i];
-    if (!InLedger(request.counter) || op.kind != OpKind::kAdd || op.code != Code::kOk) continue;
+    const OpKind kind = op.kind == OpKind::kTokenOutcome ? op.original_kind : op.kind;
+    if (!InLedger(request.counter) || kind != OpKind::kAdd || op.code != Code::kOk) continue;
     if (request.token < 0) {
       ledger_.Applied(request.counter, op.applied);
-    } else if (std::string wrong = ledger_.TokenApplied(request.counter, request.token, op.applied, op.replayed);
+    } else if (std::string wrong = ledger_.TokenApplied(request.counter, request.token, op.position, op.applied);
                !wrong.empty()) {
       Fail(std::move(wrong));
     }
@@ -302,7 +336,8 @@ void Run::Tick() {
 void Run::Work() {
   SetFaults(true);
   faults_before_ = disk_.counts().Faults();
-  batches_left_ = random_.Skewed(static_cast<uint64_t>(scenario_.DrawInt("steps", &random_)));
+  batches_left_ = static_cast<uint64_t>(scenario_.DrawInt("steps", &random_));
+  if (random_.Below(3) == 0) batches_left_ = random_.Skewed(batches_left_);
   // Half of the crashes come at a call of the disk, the others at a moment.
   if (engine_.survives_crashes && random_.Below(2) == 0) {
     disk_.CrashAt(disk_.calls() + random_.Skewed(20 * batches_left_));
@@ -322,15 +357,14 @@ void Run::Crash() {
   if (random_.Below(4) == 0) loop_.RunFor(static_cast<int64_t>(random_.Skewed(100'000)));
   if (!ok()) return;
   Destroy();
-  if (random_.Chance(scenario_.Draw("power_loss", &random_))) {
-    disk_.PowerLoss();
-  } else {
-    disk_.Restart();
-  }
+  const bool power = random_.Chance(scenario_.Draw("power_loss", &random_));
+  Log("{} at step {}, {} shown", power ? "power loss" : "death", model_.last_step(), acked_);
+  power ? disk_.PowerLoss() : disk_.Restart();
   clock_.AdvanceTo(clock_.MonoMicros() + static_cast<int64_t>(random_.Skewed(3600)) * 1000);
 }
 
 void Run::CloseOrderly() {
+  disk_.CrashAt(0);
   SetFaults(false);
   const bool healthy = disk_.counts().Faults() == faults_before_;
   bool closed = false;
@@ -347,8 +381,9 @@ void Run::CloseOrderly() {
 }
 
 void Run::Destroy() {
-  store_.reset();
   loop_.Abandon();
+  store_.reset();
+  for (const auto& [number, client] : in_flight_) NoteUnanswered(*client);
   in_flight_.clear();
   ledger_.Crash();
   workload_.ForgetVersions();

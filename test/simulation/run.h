@@ -5,10 +5,13 @@
 //
 // Threads   One. Errors: the first thing found wrong, in RunResult::failure.
 #pragma once
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -56,7 +59,14 @@ class Run {
   void SetFaults(bool on);
   std::string Damage();
   CodeSet AllowedCodes() const;
+  Micros Lag() const;
   void Fail(std::string what);
+  // With --verbose: what happens, for people.
+  template <class... A>
+  void Log(fmt::format_string<A...> format, A&&... args) const {
+    if (verbose_) fmt::print("{:>14} {}\n", clock_.MonoMicros(), fmt::format(format, std::forward<A>(args)...));
+  }
+  void LogBatch(const ClientBatch& client) const;
   bool ok() const { return result_.failure.empty(); }
   bool WaitFor(const std::function<bool()>& done, const char* what);
 
@@ -65,6 +75,7 @@ class Run {
   static void OnDone(store::Batch* batch);
   void Done(ClientBatch* client);
   bool InLedger(int counter) const;
+  void NoteUnanswered(const ClientBatch& client);
   void NoteInLedger(const ClientBatch& client);
   bool SendAndWait(std::vector<std::unique_ptr<ClientBatch>> batches);
 
@@ -78,6 +89,7 @@ class Run {
   bool Differs(const Recovered& recovered, int counter) const;
   bool TokenDiffers(const Recovered& recovered, int token) const;
   void ResolveUnknown();
+  bool CollectSources(std::map<store::SourceId, uint64_t>* out);
   void CompareSources();
   void CompareAll();
   void CompareListings(NamespaceId ns);
@@ -108,6 +120,7 @@ class Run {
 
   std::map<uint64_t, std::unique_ptr<ClientBatch>> in_flight_;
   std::vector<std::unique_ptr<ClientBatch>> collected_;  // unjudged ones that are done
+  std::set<int> unanswered_;                             // tokens whose last request got no answer
   uint64_t next_done_ = 0;                               // order of on_done
   uint64_t acked_ = 0;                                   // the newest step that must survive
   uint64_t acked_before_ = 0;                            // the same before the last moment at which an answer arrived

@@ -44,10 +44,10 @@ TEST(LedgerTest, WhatTheFirstReadDecidedStaysDecided) {
 
 TEST(LedgerTest, ATokenCountsOnceHoweverOftenItIsAnswered) {
   Ledger ledger;
-  EXPECT_EQ(ledger.TokenApplied(0, 7, 3, false), "");
-  EXPECT_EQ(ledger.TokenApplied(0, 7, 3, true), "");
+  EXPECT_EQ(ledger.TokenApplied(0, 7, 100, 3), "");
+  EXPECT_EQ(ledger.TokenApplied(0, 7, 100, 3), "");
   EXPECT_EQ(ledger.Judge(0, 3), "");
-  EXPECT_EQ(ledger.TokenApplied(0, 7, 4, true), "token 7 on counter 0 applied 3, and now says 4");
+  EXPECT_EQ(ledger.TokenApplied(0, 7, 100, 4), "token 7 on counter 0 applied 3, and now says 4");
 }
 
 TEST(LedgerTest, TicketsAreDistinctAndWithoutGaps) {

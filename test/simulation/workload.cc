@@ -310,7 +310,7 @@ std::unique_ptr<ClientBatch> Workload::Next(Micros wall_us) {
   client->batch.all_or_nothing = random_.Chance(all_or_nothing_);
   if (random_.Chance(from_source_)) {
     if (sources_.empty() || random_.Below(10) == 0) {
-      sources_.push_back({.id = {random_.Next(), random_.Next()}, .anchor = {random_.Below(3), 7}});
+      sources_.push_back({.id = {random_.Next(), random_.Next()}, .anchor = {random_.Below(kSourceAnchors), 7}});
     }
     const Source& source = sources_[random_.Below(sources_.size())];
     const auto known = model_->sources().find(source.id);

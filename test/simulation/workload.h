@@ -29,6 +29,9 @@ struct ClientBatch {
   void* run = nullptr;
 };
 
+// Sources belong to anchors {0, 7}, {1, 7} and so on.
+inline constexpr uint64_t kSourceAnchors = 3;
+
 class Workload {
  public:
   Workload(uint64_t seed, const Scenario& scenario, Model* model);
