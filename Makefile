@@ -58,7 +58,8 @@ tsan: packages-test ## unit and contract tests under the thread sanitizer
 sim: packages-test ## the simulator: make sim SEED=n replays one seed, make sim SEEDS=1000 runs many
 	@cmake --preset dev $(QUIET)
 	@cmake --build --preset dev --target sim
-	@build/dev/test/simulation/sim $(if $(SEED),--seed=$(SEED) --verbose,--seeds=$(SEEDS)) $(if $(SCENARIO),--scenario=$(SCENARIO))
+	@build/dev/test/simulation/sim $(if $(SEED),--seed=$(SEED) --verbose,--seeds=$(SEEDS)) \
+	  $(if $(SCENARIO),--scenario=$(SCENARIO))
 
 fuzz: packages-fuzz ## one fuzz target for a while: make fuzz F=resp SECONDS=30
 	@tools/run-fuzz "$(F)" "$(FUZZ_SECONDS)"

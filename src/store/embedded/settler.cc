@@ -389,8 +389,8 @@ bool BeginsStep(std::string_view payload, Micros frame_us, StepRecord* step) {
 
 TokenPrint MakeTokenPrint(uint64_t seed, uint64_t counter_hash, NamespaceId ns, std::string_view name,
                           std::string_view token) {
-  // The namespace is no part of the seed: for short inputs XXH3 adds the seed to the bytes, so that "c16" in namespace 1
-  // and "c17" in namespace 2 would be one counter here.
+  // The namespace is no part of the seed: for short inputs XXH3 adds the seed to the bytes, so that "c16" in namespace
+  // 1 and "c17" in namespace 2 would be one counter here.
   uint64_t counter = XXH3_64bits_withSeed(name.data(), name.size(), seed) ^ ns * 0x9E3779B97F4A7C15ull ^ counter_hash;
   XXH128_hash_t h = XXH3_128bits_withSeed(token.data(), token.size(), counter);
   return {.hi = h.high64, .lo = h.low64};
