@@ -132,7 +132,7 @@ const Plant kPlants[] = {
      "counter plain of namespace default", "its last change is at position"},
     {"ACheckpointOfAnotherExpiry",
      [](SettledStore* s, SettleRun* run) { ChangeCheckpoint(s, run, [](Checkpoint* c) { ++c->expiry_ms; }); },
-     "counter plain of namespace default", "it expires at"},
+     "counter plain of namespace default", "by the checkpoint"},
     {"ACheckpointThatTheIndexOfExpiriesDoesNotHave",
      [](SettledStore* s, SettleRun* run) { ChangeCheckpoint(s, run, [](Checkpoint* c) { ++c->expiry_ms; }); },
      "counter plain of namespace default", "but the index of expiries does not say so"},

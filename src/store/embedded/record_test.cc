@@ -222,5 +222,64 @@ TEST(Record, RefusesWhatEncodeDoesNotWrite) {
   }
 }
 
+TEST(Record, RefusesASecondSpelling) {
+  auto decodes = [](std::string_view hex) {
+    std::string bytes;
+    for (size_t i = 0; i < hex.size(); i += 2)
+      bytes += static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16));
+    bytes.append(64, '\1');
+    return DecodesCanonically(bytes, kFrame);
+  };
+  EXPECT_TRUE(
+      decodes("0182000161"
+              "0202"
+              "010178"));  // counter a, +1 to 1, token x
+  EXPECT_FALSE(
+      decodes("0182000161"
+              "0202"
+              "000178"))
+      << "a token of form 0";
+  EXPECT_FALSE(
+      decodes("0182000161"
+              "0202"
+              "050178"))
+      << "a token of form 5";
+  EXPECT_FALSE(
+      decodes("0182000161"
+              "0202"
+              "0100"))
+      << "a token without text";
+  EXPECT_FALSE(
+      decodes("01a2000161"
+              "0202"
+              "010178"
+              "0000000000000000"))
+      << "a digest that is 0";
+  EXPECT_FALSE(
+      decodes("0192000161"
+              "0202"
+              "1000"
+              "010178"))
+      << "a last write that is the event's time";
+  EXPECT_FALSE(
+      decodes("018a000161"
+              "0202"
+              "00"
+              "010178"))
+      << "an event time that is the frame's";
+  EXPECT_FALSE(
+      decodes("0192000161"
+              "0202"
+              "0802"
+              "010178"))
+      << "an amount asked that is the one applied";
+  EXPECT_FALSE(
+      decodes("0186000161"
+              "0202"
+              "00"
+              "010178"))
+      << "an expiry that is none";
+}
+
 }  // namespace
 }  // namespace quipu::store

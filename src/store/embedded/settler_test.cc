@@ -268,6 +268,19 @@ TEST(Settler, ALongRangeIsSettledInSeveralRunsOfWholeFrames) {
   EXPECT_EQ(bench.Events("a").size(), 30u);
 }
 
+TEST(Settler, ARangeMayBeginWithinAFrame) {
+  Bench bench;
+  char* at = bench.rig_.journal()->Reserve(kRecordBytesMax);
+  bench.rig_.journal()->Append(EncodeCounter(Add("a", 1, 1, false), bench.rig_.journal()->frame_us(), at), 1, true);
+  bench.Write(Add("b", 1, 1, false));
+  ASSERT_EQ(bench.rig_.Frames(1).size(), 1u);
+  bench.after_ = 1;
+  bench.SettleAll();
+  EXPECT_FALSE(bench.Get("a"));
+  EXPECT_TRUE(bench.Get("b"));
+  EXPECT_EQ(bench.Count(0), 1u);
+}
+
 TEST(Settler, ATokenUsedAgainInOneRunStandsForTheLaterEvent) {
   Bench bench;
   CounterRecord r = Add("a", 1, 1, false);
