@@ -378,8 +378,9 @@ void Journal::Release(Position settled, uint64_t bytes_written_then) {
   bytes_released_ = bytes_written_then;
   std::vector<std::string> gone;                              // to be removed
   std::vector<std::pair<std::string, std::string>> recycled;  // to be renamed: from, to
-  // A segment is done with when the one after it begins at or before the first unsettled position.
-  while (segments_.size() > 1 && segments_[1].first != 0 && segments_[1].first <= settled + 1) {
+  // A segment is done with when the one after it begins at or before the first unsettled position, on the medium: the
+  // first segment that is there is never without a frame.
+  while (segments_.size() > 1 && segments_[1].first != 0 && segments_[1].first <= std::min(settled + 1, durable_)) {
     uint64_t segment = segments_.front().segment;
     if (spares_.size() + spares_coming_ < kSparesMax) {
       recycled.emplace_back(SegmentPath(segment), fmt::format("{}/spare-{:016}.log", dir_, segment));

@@ -62,6 +62,7 @@ class JournalReading {
       if (cut) break;
       QUIPU_ASSIGN_OR_RETURN(size_t next, FindContinuation(at));
       if (next == segments_.size()) {
+        QUIPU_RETURN_IF_ERROR(RefuseGap(at));
         QUIPU_RETURN_IF_ERROR(RefuseDamage(at));
         break;
       }
@@ -194,6 +195,18 @@ class JournalReading {
       return next;
     }
     return segments_.size();
+  }
+
+  // The journal ends in the segment before `at`. A segment is laid out while the one before it is written to, removed
+  // only when the next one has a frame on the medium, and after the end from the last one backwards: so where one is
+  // missing, or the first one that is there holds nothing, somebody took a segment away.
+  Status RefuseGap(size_t at) {
+    uint64_t missing = 0;
+    if (at < segments_.size() && segments_[at] != segments_[at - 1] + 1) missing = segments_[at - 1] + 1;
+    if (!any_frame_ && segments_[at - 1] != 1) missing = segments_[at - 1] - 1;
+    if (missing == 0) return OkStatus();
+    return Status(Code::kDataLoss,
+                  fmt::format("{}/{}: missing, with the positions from {} on", dir_, SegmentName(missing), Expected()));
   }
 
   // The journal ends in bytes_, the segment before `at`, at offset_: unless a frame at or after that place says that

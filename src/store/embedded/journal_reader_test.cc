@@ -135,7 +135,22 @@ const Case kCases[] = {
        for (int i = 0; i < 10; ++i) r->Write(std::string(3499, 'x'));
        r->disk().Lose(r->Segment(2));
      },
-     -1, "j/0000000000000001.log: damage at offset 65024: positions 18 to 34 are missing"},
+     -1, "j/0000000000000002.log: missing, with the positions from 18 on"},
+    {"TheLastSegmentWithFramesIsMissing", [](JournalRig* r) { r->disk().Lose(r->Segment(2)); }, -1,
+     "j/0000000000000002.log: missing, with the positions from 18 on"},
+    {"AllSegmentsWithFramesAreMissing",
+     [](JournalRig* r) {
+       r->disk().Lose(r->Segment(1));
+       r->disk().Lose(r->Segment(2));
+     },
+     -1, "j/0000000000000002.log: missing, with the positions from 1 on"},
+    {"TheUnsettledSegmentIsMissing",
+     [](JournalRig* r) {
+       r->settled() = 17;
+       r->disk().Lose(r->Segment(1));
+       r->disk().Lose(r->Segment(2));
+     },
+     -1, "j/0000000000000002.log: missing, with the positions from 18 on"},
     {"ASegmentIsCutInItsFrames", [](JournalRig* r) { r->disk().Cut(r->Segment(2), OffsetOf(6)); }, -1,
      "j/0000000000000002.log: the file has 25600 bytes, its header says 65536"},
     {"ASegmentIsCutBeyondItsFrames", [](JournalRig* r) { r->disk().Cut(r->Segment(2), 60'000); }, -1,
