@@ -143,7 +143,7 @@ class Check {
 
   // ---- the journal
   Status ReadTail() {
-    if (!meta_intact_) return OkStatus();
+    if (!meta_intact_ || identity_.generation == 0) return OkStatus();  // 0: it was never made to the end
     auto steps = StepIndex::Read(disk_, settled_.get(), dir_, identity_);
     QUIPU_ASSIGN_OR_RETURN(bool whole, Intact(dir_ + "/journal", steps.status()));
     if (!whole) return OkStatus();

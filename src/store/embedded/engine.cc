@@ -118,10 +118,29 @@ Result<StoreIdentity> OpenIdentity(rt::Disk* disk, rt::Random* random, const std
   fresh.store_id[0] = random->Next();
   fresh.store_id[1] = random->Next();
   fresh.token_seed = random->Next();
-  QUIPU_RETURN_IF_ERROR(MakeJournalDirs(disk, dir, fresh));
+  fresh.generation = 0;
   QUIPU_RETURN_IF_ERROR(WriteStoreIdentity(disk, dir, fresh));
   QUIPU_RETURN_IF_ERROR(disk->SyncDir(ParentOf(dir)));
   return fresh;
+}
+
+// Lays out the journals of the identity's next generation and puts it in force. From then on a journal without any
+// segment is a lost one.
+Status BeginGeneration(rt::Disk* disk, const EngineOptions& options, uint32_t shards, StoreIdentity* id) {
+  StoreIdentity next = *id;
+  next.shards = shards;
+  ++next.generation;
+  QUIPU_RETURN_IF_ERROR(MakeJournalDirs(disk, options.data_dir, next));
+  for (uint32_t s = 0; s < shards; ++s) {
+    SegmentHeader header{.store_id = {id->store_id[0], id->store_id[1]},
+                         .shard = s,
+                         .segment = 1,
+                         .bytes = options.shard.journal.segment_bytes};
+    QUIPU_RETURN_IF_ERROR(LayOutSegment(disk, JournalDir(options.data_dir, next, s), header));
+  }
+  QUIPU_RETURN_IF_ERROR(WriteStoreIdentity(disk, options.data_dir, next));
+  *id = next;
+  return OkStatus();
 }
 
 Result<Position> SettledPositionOf(SettledStore* settled, const StoreIdentity& id, uint32_t shard,
@@ -181,18 +200,7 @@ Status ChangeShards(rt::Disk* disk, SettledStore* settled, const EngineOptions& 
     QUIPU_RETURN_IF_ERROR(run->PutMeta(PositionKey(PositionGeneration(next), s), EncodeSettledPosition(newest)));
   }
   QUIPU_RETURN_IF_ERROR(run->Commit());
-  QUIPU_RETURN_IF_ERROR(MakeJournalDirs(disk, dir, next));
-  // A journal without any segment below a settled position would look like a lost one.
-  for (uint32_t s = 0; s < shards; ++s) {
-    SegmentHeader header{.store_id = {id->store_id[0], id->store_id[1]},
-                         .shard = s,
-                         .segment = 1,
-                         .bytes = options.shard.journal.segment_bytes};
-    QUIPU_RETURN_IF_ERROR(LayOutSegment(disk, JournalDir(dir, next, s), header));
-  }
-  QUIPU_RETURN_IF_ERROR(WriteStoreIdentity(disk, dir, next));
-  *id = next;
-  return OkStatus();
+  return BeginGeneration(disk, options, shards, id);
 }
 
 // What an earlier change of shards left behind.
@@ -228,6 +236,11 @@ Result<StepIndex> StepIndex::Read(rt::Disk* disk, SettledStore* settled, const s
   for (uint32_t s = 0; s < id.shards; ++s) {
     SettledPosition reached;
     QUIPU_RETURN_IF_ERROR(SettledPositionOf(settled, id, s, &reached).status());
+    QUIPU_ASSIGN_OR_RETURN(auto names, disk->List(JournalDir(data_dir, id, s)));
+    bool any = std::any_of(names.begin(), names.end(), [](const std::string& name) { return IsSegmentName(name); });
+    if (!any) {
+      return Status(Code::kDataLoss, fmt::format("{}: there is no segment left", JournalDir(data_dir, id, s)));
+    }
     Position end_position = reached.position;
     if (id.shards > 1) {
       auto end = ReadJournal(disk, JournalDir(data_dir, id, s), JournalIdentityOf(id, s), reached.position,
@@ -270,6 +283,7 @@ Result<std::unique_ptr<Engine>> Engine::Open(rt::Disk* disk, rt::Random* random,
   QUIPU_ASSIGN_OR_RETURN(StoreIdentity id, OpenIdentity(disk, random, dir, shards));
   QUIPU_ASSIGN_OR_RETURN(engine->settled_, SettledStore::Open(disk, SettledDir(dir), options.settled));
   QUIPU_RETURN_IF_ERROR(disk->SyncDir(dir));
+  if (id.generation == 0) QUIPU_RETURN_IF_ERROR(BeginGeneration(disk, options, shards, &id));
   if (id.shards != shards) QUIPU_RETURN_IF_ERROR(ChangeShards(disk, engine->settled_.get(), options, shards, &id));
   QUIPU_RETURN_IF_ERROR(RemoveOldGenerations(disk, dir, id));
   QUIPU_ASSIGN_OR_RETURN(StepIndex steps, StepIndex::Read(disk, engine->settled_.get(), dir, id));

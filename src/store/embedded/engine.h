@@ -53,7 +53,7 @@ struct StoreIdentity {
   uint64_t store_id[2] = {0, 0};
   uint64_t token_seed = 0;
   uint32_t shards = 1;
-  uint32_t generation = 1;  // of the journals
+  uint32_t generation = 1;  // of the journals; 0 while the directory is being made
 };
 std::string EncodeStoreIdentity(const StoreIdentity& id);
 Result<StoreIdentity> DecodeStoreIdentity(std::string_view bytes);

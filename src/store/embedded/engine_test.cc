@@ -205,6 +205,22 @@ std::vector<std::string> Names(int n) {
   return names;
 }
 
+TEST(Engine, RefusesAJournalWhoseFilesAreGone) {
+  for (bool settle : {false, true}) {
+    World world;
+    ASSERT_TRUE(world.Start().ok());
+    for (int i = 0; i < 20; ++i) world.Add("a", 1);
+    if (settle) world.Settle();
+    world.Add("a", 1);
+    world.Kill(true);
+    std::string first = "data/journal/0001/0000/0000000000000001.log";
+    ASSERT_TRUE(world.disk().Exists(first));
+    ASSERT_TRUE(world.disk().Remove(first).ok());
+    ASSERT_TRUE(world.disk().Exists("data/journal/0001/0000/0000000000000002.log")) << "laid out ahead";
+    EXPECT_EQ(world.Start().code(), Code::kDataLoss) << "settled: " << settle;
+  }
+}
+
 TEST(Engine, IsClosedOnlyWhenItsWorkersAreDone) {
   World world;
   ASSERT_TRUE(world.Start().ok());

@@ -249,6 +249,8 @@ class JournalReading {
 
 }  // namespace
 
+bool IsSegmentName(std::string_view name) { return SegmentNumber(name).has_value(); }
+
 Result<JournalEnd> ReadJournal(rt::Disk* disk, const std::string& dir, const JournalIdentity& identity,
                                Position settled,
                                const std::function<Status(const FrameHeader&, std::string_view payload)>& visit) {

@@ -35,6 +35,9 @@ struct JournalEnd {
   uint64_t frames = 0;
 };
 
+// Whether a file of this name is a segment.
+bool IsSegmentName(std::string_view name);
+
 // Visits every frame that holds positions after `settled`, in order. `visit` returns kOk to go on; kConditionNotMet
 // ends the journal before this frame (an atomic step that another shard lost); any other error stops the reading.
 Result<JournalEnd> ReadJournal(rt::Disk* disk, const std::string& dir, const JournalIdentity& identity,
