@@ -11,7 +11,6 @@ constexpr int64_t kSecondMs = 1000;
 constexpr int64_t kHourMs = 3600 * kSecondMs;
 constexpr int64_t kDayMs = 24 * kHourMs;
 constexpr int64_t kHorizonMsMin = kSecondMs, kHorizonMsMax = 30 * kDayMs;
-constexpr int64_t kSkewMsMin = 0, kSkewMsMax = kHourMs;
 constexpr int64_t kRetentionMsMax = 3650 * kDayMs;
 
 constexpr std::string_view kKeys[] = {"durability",     "token_horizon",   "token_skew",
@@ -89,7 +88,7 @@ std::string_view DurabilityName(Durability d) {
 
 Status CheckNamespaceSettings(const NamespaceSettings& s) {
   QUIPU_RETURN_IF_ERROR(CheckDuration("token_horizon", s.token_horizon_ms, kHorizonMsMin, kHorizonMsMax));
-  QUIPU_RETURN_IF_ERROR(CheckDuration("token_skew", s.token_skew_ms, kSkewMsMin, kSkewMsMax));
+  QUIPU_RETURN_IF_ERROR(CheckDuration("token_skew", s.token_skew_ms, 0, kTokenSkewMsMax));
   QUIPU_RETURN_IF_ERROR(CheckDuration("event_retention", s.event_retention_ms, s.token_horizon_ms, kRetentionMsMax));
   if (s.counters_max < 0) {
     return Status(Code::kInvalidArgument,
@@ -100,11 +99,10 @@ Status CheckNamespaceSettings(const NamespaceSettings& s) {
 
 std::string NamespaceSettingsToJson(const NamespaceSettings& s) {
   // The values need no escaping: names of ours, durations, numbers.
-  return fmt::format(
-      R"({{"durability":"{}","token_horizon":"{}","token_skew":"{}",)"
-      R"("token_required":{},"event_retention":"{}","counters_max":{}}})",
-      DurabilityName(s.durability), DurationText(s.token_horizon_ms), DurationText(s.token_skew_ms), s.token_required,
-      DurationText(s.event_retention_ms), s.counters_max);
+  return fmt::format(R"({{"durability":"{}","token_horizon":"{}","token_skew":"{}",)"
+                     R"("token_required":{},"event_retention":"{}","counters_max":{}}})",
+                     DurabilityName(s.durability), DurationText(s.token_horizon_ms), DurationText(s.token_skew_ms),
+                     s.token_required, DurationText(s.event_retention_ms), s.counters_max);
 }
 
 std::string NamespaceToJson(const Namespace& ns) {

@@ -19,6 +19,8 @@ enum class Durability : uint8_t {
 };
 std::string_view DurabilityName(Durability d);
 
+inline constexpr int64_t kTokenSkewMsMax = 3600 * 1000;
+
 struct NamespaceSettings {
   // Default: what `default` starts with. Units in the names.
   Durability durability = Durability::kSync;

@@ -168,9 +168,9 @@ void UnpackToken(TokenForm form, const char* packed, std::string* out) {
     case TokenForm::kHex32:
       return AppendHex(bits, false, out);
     case TokenForm::kUlid:
+      // Above the first digit's three bits there is nothing: 26 digits cover two bits more than there are.
       for (int digit = static_cast<int>(kUlidChars) - 1; digit >= 0; digit--) {
-        // The first digit holds 3 bits only.
-        out->push_back(kCrockfordDigits[DigitAt(bits, digit * 5, digit == 25 ? 3 : 5)]);
+        out->push_back(kCrockfordDigits[DigitAt(bits, digit * 5, 5)]);
       }
       return;
     case TokenForm::kNone:

@@ -30,10 +30,15 @@ inline Micros TokenFloor(const Namespace& ns, Micros now_us) {
   return std::max(now_us - ns.settings.token_horizon_ms * 1000, ns.tokens_known_since_us);
 }
 
-// kOk, kTokenExpired, kTokenInFuture.
-inline Code CheckTokenTime(const Namespace& ns, Micros claimed_us, Micros now_us) {
-  if (claimed_us < TokenFloor(ns, now_us)) return Code::kTokenExpired;
-  if (claimed_us > now_us + ns.settings.token_skew_ms * 1000) return Code::kTokenInFuture;
+// kOk, kTokenExpired, kTokenInFuture. own_us is the token's own time, claimed_us what ClaimedTokenTime says of it.
+// A given time may have been ahead of the first receipt, by the skew at most, and only the receipt is kept: so it must
+// lie inside the horizon by that much more, else the same request would outlive what is known of it and count twice.
+inline Code CheckTokenTime(const Namespace& ns, Micros own_us, Micros claimed_us, Micros now_us) {
+  Micros skew_us = ns.settings.token_skew_ms * 1000;
+  bool given = own_us == kNoTime && claimed_us < now_us;
+  Micros floor_us = TokenFloor(ns, now_us) + (given ? skew_us : 0);
+  if (claimed_us < floor_us) return Code::kTokenExpired;
+  if (claimed_us > now_us + skew_us) return Code::kTokenInFuture;
   return Code::kOk;
 }
 

@@ -22,26 +22,48 @@ TEST(TokenTime, OfTheTokenItselfWinsOverTheGivenOneOverReceipt) {
   EXPECT_EQ(ClaimedTokenTime(op, kNow), kNow);
 }
 
+Code CheckOwn(const Namespace& ns, Micros own_us, Micros now_us) { return CheckTokenTime(ns, own_us, own_us, now_us); }
+Code CheckGiven(const Namespace& ns, Micros given_us, Micros now_us) {
+  return CheckTokenTime(ns, kNoTime, given_us, now_us);
+}
+
 TEST(TokenTime, IsAcceptedFromTheHorizonToTheSkewBothIncluded) {
   Namespace ns = Default();
-  EXPECT_EQ(CheckTokenTime(ns, kNow - 24 * kHour, kNow), Code::kOk);
-  EXPECT_EQ(CheckTokenTime(ns, kNow - 24 * kHour - 1, kNow), Code::kTokenExpired);
-  EXPECT_EQ(CheckTokenTime(ns, kNow + 60 * kSecond, kNow), Code::kOk);
-  EXPECT_EQ(CheckTokenTime(ns, kNow + 60 * kSecond + 1, kNow), Code::kTokenInFuture);
-  EXPECT_EQ(CheckTokenTime(ns, std::numeric_limits<int64_t>::max(), kNow), Code::kTokenInFuture);
-  EXPECT_EQ(CheckTokenTime(ns, std::numeric_limits<int64_t>::min() + 1, kNow), Code::kTokenExpired);
+  EXPECT_EQ(CheckOwn(ns, kNow - 24 * kHour, kNow), Code::kOk);
+  EXPECT_EQ(CheckOwn(ns, kNow - 24 * kHour - 1, kNow), Code::kTokenExpired);
+  EXPECT_EQ(CheckOwn(ns, kNow + 60 * kSecond, kNow), Code::kOk);
+  EXPECT_EQ(CheckOwn(ns, kNow + 60 * kSecond + 1, kNow), Code::kTokenInFuture);
+  EXPECT_EQ(CheckOwn(ns, std::numeric_limits<int64_t>::max(), kNow), Code::kTokenInFuture);
+  EXPECT_EQ(CheckOwn(ns, std::numeric_limits<int64_t>::min() + 1, kNow), Code::kTokenExpired);
+}
+
+TEST(TokenTime, ThatWasGivenMustLieASkewInsideTheHorizon) {
+  Namespace ns = Default();
+  EXPECT_EQ(CheckGiven(ns, kNow - 24 * kHour + 60 * kSecond, kNow), Code::kOk);
+  EXPECT_EQ(CheckGiven(ns, kNow - 24 * kHour + 60 * kSecond - 1, kNow), Code::kTokenExpired);
+  EXPECT_EQ(CheckGiven(ns, kNow + 60 * kSecond, kNow), Code::kOk);
+  EXPECT_EQ(CheckGiven(ns, kNow + 60 * kSecond + 1, kNow), Code::kTokenInFuture);
+}
+
+TEST(TokenTime, OfReceiptAloneIsAlwaysAccepted) {
+  Namespace ns = Default();
+  ns.settings.token_horizon_ms = 1000;
+  ns.tokens_known_since_us = kNow;
+  EXPECT_EQ(CheckGiven(ns, kNow, kNow), Code::kOk);
 }
 
 TEST(TokenTime, ThatMayBeAskedAgainIsStillKept) {
   Namespace ns = Default();
-  for (Micros claimed : {kNow - kHour, kNow, kNow + 60 * kSecond}) {
-    Micros kept_from = TokenKeptFrom(claimed, kNow);
-    for (Micros later = kNow; later < kNow + 30 * kHour; later += kHour / 2) {
-      bool may_be_asked = CheckTokenTime(ns, claimed, later) == Code::kOk;
-      EXPECT_TRUE(!may_be_asked || IsTokenKept(ns, kept_from, later));
+  for (Micros claimed : {kNow - kHour, kNow - 1, kNow, kNow + 60 * kSecond}) {
+    for (Micros own : {claimed, kNoTime}) {
+      Micros kept_from = TokenKeptFrom(own, kNow);
+      for (Micros later = kNow; later < kNow + 25 * kHour; later += 10 * kSecond) {
+        bool may_be_asked = CheckTokenTime(ns, own, claimed, later) == Code::kOk;
+        ASSERT_TRUE(!may_be_asked || IsTokenKept(ns, kept_from, later)) << claimed - kNow << " " << later - kNow;
+      }
+      EXPECT_TRUE(IsTokenKept(ns, kept_from, TokenExpires(ns, kept_from)));
+      EXPECT_FALSE(IsTokenKept(ns, kept_from, TokenExpires(ns, kept_from) + 1));
     }
-    EXPECT_TRUE(IsTokenKept(ns, kept_from, TokenExpires(ns, kept_from)));
-    EXPECT_FALSE(IsTokenKept(ns, kept_from, TokenExpires(ns, kept_from) + 1));
   }
 }
 
@@ -53,8 +75,8 @@ TEST(TokensKnownSince, ALongerHorizonDoesNotReachBehindWhatTheShorterOneGaveUp) 
   ns.tokens_known_since_us = TokensKnownSince(ns, longer, kNow);
   ns.settings = longer;
   EXPECT_EQ(ns.tokens_known_since_us, kNow - kHour);
-  EXPECT_EQ(CheckTokenTime(ns, kNow - kHour - 1, kNow), Code::kTokenExpired);
-  EXPECT_EQ(CheckTokenTime(ns, kNow - kHour, kNow + 22 * kHour), Code::kOk);
+  EXPECT_EQ(CheckOwn(ns, kNow - kHour - 1, kNow), Code::kTokenExpired);
+  EXPECT_EQ(CheckOwn(ns, kNow - kHour, kNow + 22 * kHour), Code::kOk);
   EXPECT_FALSE(IsTokenKept(ns, kNow - kHour - 1, kNow));
 }
 

@@ -42,7 +42,7 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
   if (!op->token.empty() && ns.settings.durability != Durability::kMemory) {
     Prepared prepared{.print = PrintOf(*op), .own_us = TokenOwnTime(op->token)};
     Micros claimed_us = ClaimedTokenTime(*op, now_us_);
-    if (Code code = CheckTokenTime(ns, claimed_us, now_us_); code != Code::kOk) return code;
+    if (Code code = CheckTokenTime(ns, prepared.own_us, claimed_us, now_us_); code != Code::kOk) return code;
     bool found = false;
     TokenResult known;
     if (Code code = FindToken(*op, prepared, ns, &found, &known); code != Code::kOk) return code;

@@ -187,7 +187,7 @@ void Shard::StartRetention() {
   if (retention_running_) return;
   int64_t horizon_us = 0, retention_us = 0;
   for (const Namespace& ns : namespaces_->all()) {
-    horizon_us = std::max(horizon_us, (ns.settings.token_horizon_ms + ns.settings.token_skew_ms) * 1000);
+    horizon_us = std::max(horizon_us, (ns.settings.token_horizon_ms + kTokenSkewMsMax) * 1000);
     retention_us = std::max(retention_us, ns.settings.event_retention_ms * 1000);
   }
   Micros now_us = journal_->frame_us();

@@ -163,10 +163,10 @@ Code Shard::FindToken(const Op& op, const Prepared& prepared, const Namespace& n
   if (since == INT64_MIN || (prepared.own_us != kNoTime && prepared.own_us > tokens_.newest_dropped_own_us()))
     return Code::kOk;
   // The earliest commit that can still protect. A token with a time of its own is protected from that time on, and may
-  // have been committed up to the skew before it.
+  // have been committed up to the skew of that moment before it.
   Micros from = TokenFloor(ns, now_us_);
   if (prepared.own_us != kNoTime && prepared.own_us >= from) {
-    from = prepared.own_us - ns.settings.token_skew_ms * 1000;
+    from = prepared.own_us - kTokenSkewMsMax * 1000;
   }
   if (since < from) return Code::kOk;
   std::string backing;
@@ -231,7 +231,7 @@ void Shard::DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns
     keeps_token = ns.settings.durability != Durability::kMemory;
   }
   if (keeps_token) {
-    Code time = CheckTokenTime(ns, claimed_us, now_us_);
+    Code time = CheckTokenTime(ns, prepared.own_us, claimed_us, now_us_);
     if (time != Code::kOk) {
       if (time == Code::kTokenExpired) ++info_.expired_tokens;
       return FailOp(op, time);

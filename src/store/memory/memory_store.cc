@@ -141,7 +141,7 @@ void MemoryStore::Mutate(const Namespace& ns, const Key& key, Op* op) {
   uint64_t content = ContentDigest(*op);
 
   if (keeps_token) {
-    Code time = CheckTokenTime(ns, claimed_us, now_us_);
+    Code time = CheckTokenTime(ns, TokenOwnTime(op->token), claimed_us, now_us_);
     if (time == Code::kTokenExpired) state_.totals.expired_tokens++;
     if (time != Code::kOk) return FailOp(op, time);
     if (const KeptToken* kept = FindKept(ns, key, op->token)) {
