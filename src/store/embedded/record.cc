@@ -257,7 +257,7 @@ bool DecodeRecord(const char** pp, const char* end, Micros frame_us, Record* out
       out->step.id[0] = GetFixed<uint64_t>(p);
       out->step.id[1] = GetFixed<uint64_t>(p + 8);
       p += 16;
-      if (!(p = GetVarint(p, end, &u)) || u < 2 || u > kStepPartsMax) return false;
+      if (!(p = GetVarint(p, end, &u)) || u < 1 || u > kStepPartsMax) return false;
       out->step.parts.resize(u);
       for (StepRecord::Part& part : out->step.parts) {
         if (!(p = GetVarint(p, end, &u)) || u >= kStepPartsMax) return false;

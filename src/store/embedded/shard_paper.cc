@@ -34,7 +34,10 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
   }
   auto it = paper->states.find(key);
   if (op->kind == OpKind::kCheckVersion) {
-    if (it != paper->states.end() && it->second.changed) return Code::kConditionNotMet;
+    if (it != paper->states.end() && it->second.changed) {
+      bool still_missing = !it->second.state.exists && op->expected_version == 0;
+      return still_missing ? Code::kOk : Code::kConditionNotMet;
+    }
     DecideRead(op, ns);
     return op->code;
   }

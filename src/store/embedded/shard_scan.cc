@@ -63,6 +63,10 @@ void Shard::Scan(ScanOp* op) {
   op->limit = std::clamp<size_t>(op->limit, 1, 100'000);
   now_us_ = journal_->frame_us();
   now_ms_ = now_us_ / 1000;
+  if (closing_) {
+    op->status = Status(Code::kUnavailable, "the store is closing");
+    return FinishScan(op);
+  }
   if (op->ns >= namespaces_->all().size() || namespaces_->Get(op->ns).deleted) {
     op->status = Status(Code::kNamespaceNotFound, "no such namespace");
     return FinishScan(op);
