@@ -1,9 +1,11 @@
-// What the suite needs of an engine: a store that runs on a loop in virtual time, and a way to restart it.
+// What the suite needs of an engine: a store that runs on a loop in virtual time, and ways to trouble it.
 //
 // Threads   One.
 // Errors    An engine that does not open or does not answer stops the test program with a message.
 #pragma once
+#include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -25,20 +27,36 @@ struct Machine {
   Micros NowUs() const { return clock.WallMicros(); }
 };
 
+// What may happen to a store while nobody waits for an answer, and must not be noticed.
+enum class Trouble : uint8_t {
+  kNone,
+  kReopen,     // an orderly end and a new start
+  kReshard,    // the same, and the counters are spread anew
+  kKill,       // the process dies
+  kPowerLoss,  // the machine does
+  kSettle,     // everything so far moves to its final place
+};
+
 class EngineUnderTest {
  public:
   virtual EventStore* store() = 0;
-  // An orderly restart: what was acknowledged must be there afterwards. No-op where nothing outlives the process.
-  virtual void Reopen() = 0;
+  // No-op where nothing outlives the process.
+  virtual void Endure(Trouble trouble) = 0;
+  // An orderly end; the store then refuses.
+  virtual void Close() = 0;
   virtual ~EngineUnderTest() = default;
 };
 
-// One row of the suite: an engine and how it is troubled while the tests run.
+// One row of the suite: an engine, and what troubles it while the tests run.
 struct EngineKind {
   std::string name;
   std::unique_ptr<EngineUnderTest> (*make)(Machine* machine);
-  int reopen_every = 0;  // restart after each n-th batch; 0 = never
+  std::vector<Trouble> troubles = {};  // one after each batch, in turn
+  bool in_shards = false;              // figures of Info() that count since the start are the home shard's
+  // Orderly restarts keep everything; the others only what was promised to survive them.
+  bool KeepsUnsynced() const;
 };
+void PrintTo(const EngineKind& kind, std::ostream* out);
 const std::vector<EngineKind>& AllEngines();
 
 }  // namespace quipu::store

@@ -12,20 +12,30 @@ TEST_P(Expiry, AnExpiredCounterIsMissingEverywhere) {
   Do(Add("stays", 1));
   EXPECT_TRUE(Exists("c"));
   EXPECT_EQ(store().CountCounters(kDefaultNamespace), 2u);
-  EXPECT_EQ(store().Info().counters_with_expiry, 1u);
   Pass(1100 * kMs);
   EXPECT_EQ(store().CountCounters(kDefaultNamespace), 1u);
   EXPECT_EQ(store().Info().counters, 1u);
-  EXPECT_EQ(store().Info().counters_with_expiry, 0u);
-  EXPECT_EQ(NamesByHash(10), std::vector<std::string>{"stays"});
-  EXPECT_EQ(Scan({.order = ScanOp::Order::kName}).entries.size(), 1u);
-  EXPECT_EQ(Scan({.order = ScanOp::Order::kTop}).entries.size(), 1u);
+  for (auto order : {ScanOp::Order::kHash, ScanOp::Order::kName, ScanOp::Order::kTop}) {
+    EXPECT_EQ(NamesOf(EntriesBy(order)), std::vector<std::string>{"stays"});
+  }
   Op read = Do(Get("c"));
   EXPECT_FALSE(read.existed || read.exists);
   EXPECT_EQ(read.value, 0);
   EXPECT_EQ(read.expiry_ms, 0);
   EXPECT_EQ(read.version, 0u);
   EXPECT_EQ(read.last_write_us, kNoTime);
+}
+
+TEST_P(Expiry, CountersWithAnExpiryAreCounted) {
+  if (!GetParam().troubles.empty() || GetParam().in_shards) GTEST_SKIP() << "the figure is a process's or shard's own";
+  Do(Expiring(Add("a", 5), ExpireRule::kSet, NowMs() + 2000));
+  Do(Expiring(Add("b", 5), ExpireRule::kSet, NowMs() + 900'000));
+  Do(Add("stays", 1));
+  EXPECT_EQ(store().Info().counters_with_expiry, 2u);
+  Pass(2100 * kMs);
+  EXPECT_EQ(store().Info().counters_with_expiry, 1u);
+  Do(Expire("b", ExpireRule::kClear, 0));
+  EXPECT_EQ(store().Info().counters_with_expiry, 0u);
 }
 
 TEST_P(Expiry, AnAddAfterItStartsANewCounterWithoutExpiry) {
@@ -153,17 +163,21 @@ TEST_P(Expiry, FailsAVersionCheckOfTheCounterThatEnded) {
   EXPECT_EQ(Do(CheckVersion("c", 0)).code, Code::kOk);
 }
 
+// An engine may take half a second to notice that nobody's counter ended; who asks for the counter itself is told at
+// once.
 TEST_P(Expiry, EndsManyCountersEachAtItsTime) {
+  constexpr int kCounters = 1000;
+  int64_t start_ms = NowMs();
   std::vector<Op> ops;
-  for (int i = 0; i < 1000; i++) {
-    ops.push_back(Expiring(Add(Keep(fmt::format("c{}", i)), 1), ExpireRule::kSet, NowMs() + 10'000 + i * 100));
+  for (int i = 0; i < kCounters; i++) {
+    ops.push_back(Expiring(Add(Keep(fmt::format("c{}", i)), 1), ExpireRule::kSet, start_ms + (10 + i % 100) * 1000));
   }
   Run(ops);
-  Micros start = NowUs();
-  while (NowUs() < start + 120 * kSecond) {
+  Pass((start_ms + 600 - NowMs()) * kMs);
+  for (int step = 0; step < 20; step++) {
     uint64_t over = 0;
     for (const Op& op : ops) over += op.expire_at_ms <= NowMs() ? 1 : 0;
-    ASSERT_EQ(store().CountCounters(kDefaultNamespace), 1000 - over);
+    ASSERT_EQ(store().CountCounters(kDefaultNamespace), kCounters - over) << "after " << NowMs() - start_ms << " ms";
     Pass(7 * kSecond);
   }
 }

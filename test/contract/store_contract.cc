@@ -104,7 +104,8 @@ RanBatch StoreContract::Run(std::vector<Op> ops, BatchOptions options) {
   EXPECT_TRUE(batch.status.ok()) << batch.status.ToString();
   RanBatch ran{.code = batch.code, .failed_index = batch.failed_index, .source_offset = batch.source_offset, .ops = {}};
   ran.ops = std::move(ops);
-  if (GetParam().reopen_every > 0 && ++batches_ % GetParam().reopen_every == 0) engine_->Reopen();
+  const auto& troubles = GetParam().troubles;
+  if (!troubles.empty() && !closed_) engine_->Endure(troubles[batches_++ % troubles.size()]);
   return ran;
 }
 
@@ -126,15 +127,28 @@ ScanOp StoreContract::Scan(ScanOp op) {
   return op;
 }
 
-std::vector<std::string> StoreContract::NamesByHash(size_t limit) {
-  std::vector<std::string> names;
+std::vector<CounterEntry> StoreContract::EntriesByHash(size_t limit, NamespaceId ns) {
+  std::vector<CounterEntry> entries;
   uint64_t cursor = 0;
   do {
-    ScanOp page = Scan({.order = ScanOp::Order::kHash, .cursor = cursor, .limit = limit});
+    ScanOp page = Scan({.order = ScanOp::Order::kHash, .ns = ns, .cursor = cursor, .limit = limit});
     EXPECT_TRUE(page.status.ok()) << page.status.ToString();
-    for (const CounterEntry& entry : page.entries) names.push_back(entry.name);
+    entries.insert(entries.end(), page.entries.begin(), page.entries.end());
     cursor = page.next_cursor;
   } while (cursor != 0);
+  return entries;
+}
+
+std::vector<CounterEntry> StoreContract::EntriesBy(ScanOp::Order order, NamespaceId ns) {
+  if (order == ScanOp::Order::kHash) return EntriesByHash(100, ns);
+  ScanOp page = Scan({.order = order, .ns = ns});
+  EXPECT_TRUE(page.status.ok()) << page.status.ToString();
+  return page.entries;
+}
+
+std::vector<std::string> NamesOf(const std::vector<CounterEntry>& entries) {
+  std::vector<std::string> names;
+  for (const CounterEntry& entry : entries) names.push_back(entry.name);
   return names;
 }
 
@@ -198,15 +212,8 @@ std::string_view StoreContract::TokenOf(Micros time_us, uint64_t n) {
 std::string_view StoreContract::Keep(std::string s) { return kept_.emplace_back(std::move(s)); }
 
 void StoreContract::Close() {
-  bool done = false;
-  machine_.Run(
-      [&] {
-        store().Close([&](Status s) {
-          EXPECT_TRUE(s.ok()) << s.ToString();
-          done = true;
-        });
-      },
-      &done);
+  closed_ = true;
+  engine_->Close();
 }
 
 }  // namespace quipu::store

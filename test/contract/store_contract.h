@@ -27,6 +27,7 @@ Op Delete(std::string_view name, std::string_view token = {});
 Op Expire(std::string_view name, ExpireRule rule, int64_t at_ms, std::string_view token = {});
 Op TokenOutcome(std::string_view name, std::string_view token);
 Op CheckVersion(std::string_view name, uint64_t version);
+std::vector<std::string> NamesOf(const std::vector<CounterEntry>& entries);
 // Variations of an op.
 Op In(NamespaceId ns, Op op);
 Op Bounded(Op op, int64_t floor, int64_t ceiling);
@@ -61,7 +62,6 @@ class StoreContract : public testing::TestWithParam<EngineKind> {
   int64_t NowMs() const { return NowUs() / 1000; }
   // Lets time pass, timers and all.
   void Pass(Micros us) { machine_.loop.RunFor(us); }
-  void Restart() { engine_->Reopen(); }
 
   // Runs to on_done and returns the answer. Checks that on_done ran once, outside of Submit, with status kOk.
   RanBatch Run(std::vector<Op> ops, BatchOptions options = {});
@@ -70,8 +70,10 @@ class StoreContract : public testing::TestWithParam<EngineKind> {
   bool Exists(std::string_view name, NamespaceId ns = kDefaultNamespace);
 
   ScanOp Scan(ScanOp op);
-  // All names by a full scan in hash order with pages of about `limit`, in the order of the pages.
-  std::vector<std::string> NamesByHash(size_t limit);
+  // Every entry by a full scan in hash order with pages of about `limit`, in the order of the pages.
+  std::vector<CounterEntry> EntriesByHash(size_t limit = 100, NamespaceId ns = kDefaultNamespace);
+  // One page by name or by value; all of it by hash.
+  std::vector<CounterEntry> EntriesBy(ScanOp::Order order, NamespaceId ns = kDefaultNamespace);
   std::vector<EventEntry> EventsOf(std::string_view name);
   std::vector<SourceState> SourcesOf(SourceId anchor);
   Result<Namespace> Put(const std::string& name, uint64_t expected_version, const NamespaceSettings& settings);
@@ -88,7 +90,8 @@ class StoreContract : public testing::TestWithParam<EngineKind> {
 
  private:
   std::deque<std::string> kept_;
-  int batches_ = 0;
+  size_t batches_ = 0;
+  bool closed_ = false;
 };
 
 std::string EngineName(const testing::TestParamInfo<EngineKind>& row);
