@@ -79,7 +79,8 @@ void MemoryStore::FillByName(ScanOp* op) const {
 
 void MemoryStore::FillTop(ScanOp* op) const {
   op->entries = NamedEntries(*op);
-  std::stable_sort(op->entries.begin(), op->entries.end(), [op](const auto& a, const auto& b) {
+  std::sort(op->entries.begin(), op->entries.end(), [op](const auto& a, const auto& b) {
+    if (a.value == b.value) return a.name < b.name;
     return op->ascending ? a.value < b.value : a.value > b.value;
   });
   if (op->entries.size() > op->limit) op->entries.resize(op->limit);

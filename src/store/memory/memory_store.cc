@@ -227,7 +227,8 @@ void MemoryStore::FindSources(SourceId anchor, std::function<void(Result<std::ve
   for (const auto& [id, source] : state_.sources) {
     if (source.anchor == anchor) found.push_back(source);
   }
-  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.offset > b.offset; });
+  std::sort(found.begin(), found.end(),
+            [](const auto& a, const auto& b) { return a.offset != b.offset ? a.offset > b.offset : a.id < b.id; });
   loop_->Post([found = std::move(found), on_done = std::move(on_done)] { on_done(found); });
 }
 
