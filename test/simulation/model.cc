@@ -308,8 +308,12 @@ std::string Model::DecideMutation(const Request& request, const Op& op) {
   const bool keeps = token != nullptr && settings.durability != Durability::kMemory;
   if (keeps) {
     const Micros skew = settings.token_skew_ms * 1000;
-    if (given != kNoTime && (given < Floor(counter.ns, oldest_us_) ||
-                             (given < Floor(counter.ns, newest_us_) && op.code == Code::kTokenExpired))) {
+    // A time that is only given may have been ahead of the first receipt by the skew (store/token_rules.h).
+    const auto floor = [&](Micros now) {
+      return Floor(counter.ns, now) + (token->own_us == kNoTime && given < now ? skew : 0);
+    };
+    if (given != kNoTime &&
+        (given < floor(oldest_us_) || (given < floor(newest_us_) && op.code == Code::kTokenExpired))) {
       ++tally_.expired;
       return Compare(request, op, {.code = Code::kTokenExpired});
     }
