@@ -120,7 +120,6 @@ Result<StoreIdentity> OpenIdentity(rt::Disk* disk, rt::Random* random, const std
   fresh.token_seed = random->Next();
   fresh.generation = 0;
   QUIPU_RETURN_IF_ERROR(WriteStoreIdentity(disk, dir, fresh));
-  QUIPU_RETURN_IF_ERROR(disk->SyncDir(ParentOf(dir)));
   return fresh;
 }
 
@@ -283,6 +282,8 @@ Result<std::unique_ptr<Engine>> Engine::Open(rt::Disk* disk, rt::Random* random,
   QUIPU_ASSIGN_OR_RETURN(StoreIdentity id, OpenIdentity(disk, random, dir, shards));
   QUIPU_ASSIGN_OR_RETURN(engine->settled_, SettledStore::Open(disk, SettledDir(dir), options.settled));
   QUIPU_RETURN_IF_ERROR(disk->SyncDir(dir));
+  // Each time: a first start that was cut off may have left the directory's own name behind in the cache only.
+  QUIPU_RETURN_IF_ERROR(disk->SyncDir(ParentOf(dir)));
   if (id.generation == 0) QUIPU_RETURN_IF_ERROR(BeginGeneration(disk, options, shards, &id));
   if (id.shards != shards) QUIPU_RETURN_IF_ERROR(ChangeShards(disk, engine->settled_.get(), options, shards, &id));
   QUIPU_RETURN_IF_ERROR(RemoveOldGenerations(disk, dir, id));
