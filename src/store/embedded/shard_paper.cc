@@ -22,7 +22,7 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
   ResetAnswer(op);
   if (op->ns >= namespaces_->all().size() || namespaces_->Get(op->ns).deleted) return Code::kNamespaceNotFound;
   const Namespace& ns = namespaces_->Get(op->ns);
-  if (op->kind == OpKind::kGet) return Code::kOk;
+  if (op->kind == OpKind::kGet) return FindOrLoad(op->hash, op->ns, op->name).status().code();
   std::string key = fmt::format("{}/{}", op->ns, op->name);
   if (op->kind == OpKind::kTokenOutcome) {
     if (paper->tokens.contains(fmt::format("{}/{}", key, op->token))) return Code::kOk;
