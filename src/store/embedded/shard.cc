@@ -231,7 +231,7 @@ void Shard::PutNamespace(const std::string& name, uint64_t expected_version, con
     return answer(Status(refuse, "the journal takes no writes now"));
   const Namespace* known = namespaces_->Find(name);
   Namespace ns;
-  now_us_ = journal_->frame_us();
+  now_us_ = JudgeTime();
   if (expected_version == 0) {
     if (known) return answer(Status(Code::kAlreadyExists, fmt::format("namespace {} exists", name)));
     if (namespaces_->all().size() > kNamespaceIdMax) {

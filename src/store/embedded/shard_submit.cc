@@ -386,7 +386,7 @@ void Shard::Submit(Batch* batch) {
   batch->source_offset = 0;
   batch->next = nullptr;
   gate_ = 0;
-  now_us_ = journal_->frame_us();
+  now_us_ = JudgeTime();
   now_ms_ = now_us_ / 1000;
 
   if (closing_) {

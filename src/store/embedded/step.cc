@@ -80,7 +80,7 @@ Position Shard::LastPosition() const { return journal_->next() - 1; }
 
 Position Shard::BeginStep(size_t bytes) {
   journal_->Seal();
-  now_us_ = journal_->frame_us();
+  now_us_ = JudgeTime();
   now_ms_ = now_us_ / 1000;
   gate_ = 0;
   journal_->Reserve(bytes);
