@@ -47,6 +47,8 @@ struct FaultPlan {
   double open_error = 0;
   double read_error = 0;
   double read_flip = 0;
+  // Reads of paths that contain this always work, also without power: for a library that aborts. Empty: none.
+  std::string read_spares;
   double write_error = 0;
   double write_partial = 0;  // File and LogFile
   double log_write_error = 0;

@@ -63,11 +63,16 @@ Fault SimDisk::Enter(Call call, std::string_view path, bool allocates, Status* s
   if (calls_ == crash_at_) off_ = true;
   trace_->Mix(static_cast<uint64_t>(call));
   trace_->MixText(path);
+  const bool spared = call == Call::kRead && !plan_.read_spares.empty() && path.find(plan_.read_spares) != path.npos;
+  if (spared) return Fault::kNone;
+  if (log_ && off_) log_(fmt::format("disk {}: {} {}: power is off", calls_, CallName(call), path));
   if (off_) {
     *status = Fails(CallName(call), path, "power is off");
     return Fault::kNone;
   }
   const Fault fault = DrawFault(call, path, allocates);
+  if (log_ && call != Call::kLook)
+    log_(fmt::format("disk {}: {} {}: {}", calls_, CallName(call), path, FaultName(fault)));
   if (fault != Fault::kNone) {
     ++counts_.faults[static_cast<size_t>(call)][static_cast<size_t>(fault)];
     trace_->Mix(static_cast<uint64_t>(fault));

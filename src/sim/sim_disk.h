@@ -18,6 +18,7 @@
 // Cost      A page write copies 4 KiB; an all-zero page costs nothing; a copy of the disk one pointer a page.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -61,6 +62,8 @@ class SimDisk final : public rt::Disk {
   size_t scripts_left() const { return scripts_.size(); }
   void ClearScripts() { scripts_.clear(); }
   const DiskCounts& counts() const { return counts_; }
+  // Called with a line for each call but looks, and what was injected; for people who replay a seed.
+  void SetLog(std::function<void(const std::string&)> log) { log_ = std::move(log); }
   // Files whose path contains this enter the trace by size, not by content: for a library that stamps its files with
   // random names.
   void TraceOnlySizesOf(std::string path_part) { only_sizes_ = std::move(path_part); }
@@ -150,6 +153,7 @@ class SimDisk final : public rt::Disk {
   SimRandom power_;
   FaultPlan plan_;
   std::string only_sizes_;
+  std::function<void(const std::string&)> log_;
   std::vector<ScriptedFault> scripts_;
   DiskCounts counts_;
   uint64_t calls_ = 0;

@@ -131,6 +131,7 @@ class SimLogFile final : public rt::LogFile {
     if (op->status.ok() || cut_short) {
       disk_->trace_->Mix(op->offset);
       disk_->TraceBytes(path_, op->data);
+      if (disk_->log_) disk_->log_(fmt::format("    {} bytes at {}", op->data.size(), op->offset));
       write->data.assign(op->data.data(), op->data.size());
       latency = disk_->DrawLatency(disk_->plan_.log_write, Call::kLogWrite);
     }
@@ -295,6 +296,8 @@ void SimDisk::CompleteLogWrite(const std::shared_ptr<InFlight>& write) {
       op->status = FaultStatus(write->fault, Call::kLogWrite, write->path);
     }
   }
+  if (log_)
+    log_(fmt::format("disk: log write at {} of {} is done: {}", op->offset, write->path, op->status.ToString()));
   op->on_done(op);
 }
 

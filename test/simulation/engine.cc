@@ -41,7 +41,7 @@ Result<std::unique_ptr<store::EventStore>> OpenEmbedded(const EngineContext& c) 
   store::ShardOptions& shard = options.shard;
   shard.journal.segment_bytes = uint64_t{1} << (20 + tuning.Below(3));
   shard.journal.frame_bytes_max = size_t{128} << (10 + tuning.Below(2));
-  shard.journal.pending_bytes_max = size_t{1} << (20 + tuning.Below(6));
+  shard.journal.pending_bytes_max = size_t{1} << (24 + tuning.Below(3));
   shard.journal.writes_in_flight_max = static_cast<int>(1 + tuning.Below(4));
   shard.journal.commit_delay_us = tuning.Below(3) == 0 ? tuning.Between(1, 2000) : 0;
   shard.journal.busy_gather_us = tuning.Between(0, 2000);

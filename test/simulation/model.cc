@@ -13,6 +13,8 @@ constexpr Wide kHighest = std::numeric_limits<int64_t>::max();
 
 // The engine may judge a token by the time of its commit, which is a moment after that of the request.
 constexpr Micros kCommitSlack = 60'000'000;
+// An expired counter is off the count by then, also where the disk was full for a while.
+constexpr Micros kSweepWithin = 600'000'000;
 
 bool RuleHolds(const Content& content, int64_t expiry_ms) {
   const bool none = expiry_ms == 0;
@@ -121,6 +123,8 @@ Micros Model::Floor(NamespaceId ns, Micros now) const {
 // An expired counter is a missing one; where the clock has gone back, the store says which.
 void Model::Reap(Counter* counter, bool existed_there) {
   if (!counter->exists || (IsLive(*counter) && (existed_there || !MayBeGone(*counter)))) return;
+  newest_expiry_us_ = now_us_;
+  ++expired_[counter->ns];
   static_cast<CounterState&>(*counter) = {.last_step = counter->last_step};
   ++counter->changes;
 }
@@ -332,11 +336,12 @@ std::string Model::DecideMutation(const Request& request, const Op& op) {
         return Compare(request, op, {.code = Code::kTokenConflict});
       }
       ++tally_.replays;
-      if (!guess && op.position != token->position) {
-        return fmt::format("{}: replay of {} has position {}, the first had {}", NameOf(counter), token->text,
-                           op.position, token->position);
+      std::string wrong = Compare(request, op, {.replayed = true, .answer = token->answer});
+      if (wrong.empty() && !guess && op.position != token->position) {
+        wrong = fmt::format("{}: replay of {} has position {}, the first had {}", NameOf(counter), token->text,
+                            op.position, token->position);
       }
-      return Compare(request, op, {.replayed = true, .answer = token->answer});
+      return wrong;
     }
   }
 
@@ -359,7 +364,8 @@ std::string Model::DecideMutation(const Request& request, const Op& op) {
   if (creates && settings.counters_max > 0) {
     const auto most = static_cast<uint64_t>(settings.counters_max);
     // Those that expired a moment ago may still be counted.
-    const bool may_refuse = CountNotReaped(counter.ns) >= most;
+    const bool recently = now_us_ - newest_expiry_us_ < kSweepWithin || CountNotReaped(counter.ns) >= most;
+    const bool may_refuse = recently && CountNotReaped(counter.ns) + expired_[counter.ns] >= most;
     if (CountSurelyLive(counter.ns) >= most || (may_refuse && op.code == Code::kQuotaExceeded)) {
       return Compare(request, op, {.code = Code::kQuotaExceeded});
     }

@@ -196,7 +196,9 @@ class Model {
   std::vector<Namespace> namespaces_;
   Micros now_us_ = 0;
   Micros oldest_us_ = 0;
-  Micros newest_us_ = 0;  // the latest wall time ever seen
+  Micros newest_expiry_us_ = 0;              // when an expired counter was last found
+  std::map<NamespaceId, uint64_t> expired_;  // how many were
+  Micros newest_us_ = 0;                     // the latest wall time ever seen
   std::deque<Step> steps_;
   uint64_t first_step_ = 1;  // number of steps_.front()
   std::vector<SeenVersion> versions_seen_;

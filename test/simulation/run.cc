@@ -33,9 +33,11 @@ Run::Run(uint64_t seed, const Scenario& scenario, const Engine& engine, int plan
       store_random_(seed, "store"),
       tuning_(seed, "tuning"),
       workload_(seed, scenario, &model_) {
+  if (verbose) disk_.SetLog([this](const std::string& line) { Log("{}", line); });
   disk_.TraceOnlySizesOf("/settled/");  // RocksDB stamps its files with ids of its own making
   sim::SimRandom swarm(seed, "swarm.faults");
   plan_.open_error = scenario.DrawProbability("open_error", &swarm);
+  plan_.read_spares = "/settled/run-";  // RocksDB aborts where it cannot read a file that it takes in
   plan_.read_error = scenario.DrawProbability("read_error", &swarm);
   plan_.write_error = scenario.DrawProbability("write_error", &swarm);
   plan_.write_partial = scenario.DrawProbability("write_partial", &swarm);
@@ -75,6 +77,7 @@ bool Run::WaitFor(const std::function<bool()>& done, const char* what) {
 void Run::SetFaults(bool on) {
   quiet_ = !on;
   disk_.plan() = on ? plan_ : sim::FaultPlan{};
+  disk_.plan().read_spares = plan_.read_spares;
   disk_.plan().write_back = plan_.write_back;
 }
 
