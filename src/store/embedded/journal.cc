@@ -111,7 +111,14 @@ Status Journal::Open() {
   for (const std::string& name : names) {
     if (name.starts_with("spare-")) QUIPU_RETURN_IF_ERROR(disk_->Remove(dir_ + "/" + name));
   }
-  // What was read may have been in flight when the process died, and not be on the medium yet.
+  // What was read may have been in flight when the process died, and not be on the medium yet. Where a sync of it has
+  // failed before, another one would write nothing and say that all is well: so it is made dirty again.
+  for (const Start::Written& frame : start_.unproven) {
+    QUIPU_ASSIGN_OR_RETURN(auto file, disk_->Open(SegmentPath(frame.segment), rt::OpenMode::kReadWrite));
+    std::vector<char> bytes(frame.bytes);
+    QUIPU_ASSIGN_OR_RETURN(size_t got, file->ReadAt(frame.offset, bytes));
+    QUIPU_RETURN_IF_ERROR(file->WriteAt(frame.offset, std::span<const char>(bytes.data(), got)));
+  }
   for (const SegmentInfo& info : start_.segments) {
     QUIPU_ASSIGN_OR_RETURN(auto file, disk_->Open(SegmentPath(info.segment), rt::OpenMode::kReadWrite));
     QUIPU_RETURN_IF_ERROR(file->Sync());

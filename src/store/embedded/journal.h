@@ -53,6 +53,14 @@ class Journal : public rt::TurnHook {
     uint64_t offset = 0;                // in it
     Micros commit_us = 0;               // of the last frame
     std::vector<SegmentInfo> segments;  // that are there, ascending, the last is `segment`
+    // Frames that no later frame calls durable: written again before anything builds on them. A process before this one
+    // may have failed to sync them, and then they are in the page cache only, and clean.
+    struct Written {
+      uint64_t segment = 0;
+      uint64_t offset = 0;
+      uint64_t bytes = 0;
+    };
+    std::vector<Written> unproven;
   };
   class Observer {
    public:

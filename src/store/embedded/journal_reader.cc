@@ -1,6 +1,7 @@
 #include "store/embedded/journal_reader.h"
 
 #include <charconv>
+#include <deque>
 #include <optional>
 
 namespace quipu::store {
@@ -73,6 +74,7 @@ class JournalReading {
       return Status(Code::kDataLoss, fmt::format("{}: the journal ends at position {}, but {} is settled", dir_,
                                                  segments_.empty() ? 0 : Expected() - 1, settled_));
     }
+    for (const auto& [last, frame] : unproven_) end_.start.unproven.push_back(frame);
     end_.start.next = Expected();
     end_.start.previous_crc = previous_crc_;
     end_.start.epoch = max_epoch_ + 1;
@@ -152,6 +154,7 @@ class JournalReading {
       offset_ += h.frame_bytes;
       end_.start.commit_us = h.commit_us;
       ++end_.frames;
+      NoteUnproven(at, h);
     }
     if (info.first != 0 || end_.start.segments.empty()) {
       end_.start.segments.push_back(info);
@@ -160,6 +163,14 @@ class JournalReading {
       end_.start.offset = offset_;
     }
     return cut;
+  }
+
+  void NoteUnproven(size_t at, const FrameHeader& h) {
+    unproven_.emplace_back(
+        h.first + h.records - 1,
+        Journal::Start::Written{.segment = segments_[at], .offset = offset_ - h.frame_bytes, .bytes = h.frame_bytes});
+    const Position proven = std::max(h.durable, settled_);
+    while (!unproven_.empty() && unproven_.front().first <= proven) unproven_.pop_front();
   }
 
   // What stands at or after the place where the journal was cut.
@@ -238,8 +249,9 @@ class JournalReading {
   const Visit& visit_;
   std::vector<uint64_t> segments_;
   JournalEnd end_;
-  SegmentBytes bytes_;   // of the segment being read
-  uint64_t offset_ = 0;  // in it
+  SegmentBytes bytes_;                                                 // of the segment being read
+  uint64_t offset_ = 0;                                                // in it
+  std::deque<std::pair<Position, Journal::Start::Written>> unproven_;  // by last position
   bool any_frame_ = false;
   Position expected_ = 0;  // the next frame's first, and the checksum before it, once there was a frame
   uint32_t previous_crc_ = 0;

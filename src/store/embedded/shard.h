@@ -194,8 +194,8 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   void CloseWhenIdle(const std::function<void(Status)>& on_done);
   // Moves what has become visible from waiting to ready.
   void Show();
-  // By what time requests are judged: that of the open commit, as a recovery will see it. A fenced shard commits nothing
-  // any more, and the time of its open frame stands still.
+  // By what time requests are judged: that of the open commit, as a recovery will see it. A fenced shard commits
+  // nothing any more, and the time of its open frame stands still.
   Micros JudgeTime() {
     const Micros frame_us = journal_->frame_us();
     return Fenced() ? std::max(frame_us, loop_->WallMicros()) : frame_us;
