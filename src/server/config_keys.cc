@@ -29,7 +29,7 @@ constexpr std::array kKeys = {
               "Budget for counters and tokens in memory, as a share of the usable memory or in bytes. Larger keeps "
               "more counters and tokens hot; smaller leaves room for the page cache, which serves the rest. At the "
               "limit, state is settled to disk first and then dropped."},
-    ConfigKey{"journal.segment_size", KeyType::kBytes, "64MiB", "1MiB..1GiB",
+    ConfigKey{"journal.segment_size", KeyType::kBytes, "64MiB", "16MiB..1GiB",
               "Size of one journal file. Larger means fewer files and switches; smaller gives space back sooner and "
               "shortens the preparation of the next one. Leave it alone unless the disk is tiny."},
     ConfigKey{"journal.commit_delay", KeyType::kDuration, "0us", "0us..10ms",

@@ -68,6 +68,9 @@ TEST(Config, AValueOutsideItsRangeNamesTheRange) {
   EXPECT_THAT(FromFlags({"--journal.commit_delay=1s"}).problems,
               ElementsAre("flag --journal.commit_delay: journal.commit_delay: `1s` is outside 0us to 10ms"));
   EXPECT_THAT(FromFlags({"--limits.connections=0"}).problems, ElementsAre(HasSubstr("outside 1 to 1000000")));
+  // The journal holds four frames of 4 MiB a segment; test/e2e runs on the least.
+  EXPECT_THAT(FromFlags({"--journal.segment_size=15MiB"}).problems, ElementsAre(HasSubstr("outside 16MiB to 1GiB")));
+  EXPECT_THAT(FromFlags({"--journal.segment_size=16MiB"}).problems, IsEmpty());
 }
 
 TEST(Config, ABrokenFileNamesTheLine) {

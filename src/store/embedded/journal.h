@@ -21,7 +21,7 @@
 namespace quipu::store {
 
 struct JournalOptions {
-  uint64_t segment_bytes = 64ull << 20;  // laid out ahead; 1 MiB to 1 GiB. Larger: fewer files, longer first layout
+  uint64_t segment_bytes = 64ull << 20;  // laid out ahead; up to 1 GiB. Larger: fewer files, longer first layout
   size_t frame_bytes_max = 4u << 20;     // one atomic step must fit; at most segment_bytes / 4
   size_t pending_bytes_max = 64u << 20;  // frames waiting for the disk; beyond it the shard refuses adds
   int writes_in_flight_max = 2;          // 1 halves the syncs, 2 shortens the wait for the next one
