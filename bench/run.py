@@ -12,6 +12,7 @@ CPU (user and system, from /proc) by all adds sent: the steadiest figure. Result
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -99,7 +100,7 @@ def load(args, port, words, *options):
 
 
 def measure(args, kind, rows, results):
-    with tempfile.TemporaryDirectory(dir=args.work) as folder:
+    with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
         command = lambda port: [*pinned(0), *kind.command(port, folder)]
         server = servers.Server(kind.name.replace(" ", "_"), command, folder).start()
         try:
@@ -177,7 +178,9 @@ def main():
     args = parser.parse_args()
     args.warmup = 0.05 if args.smoke else 0.4
     args.work = os.path.join(ROOT, "build/bench")
-    os.makedirs(args.work, exist_ok=True)
+    args.scratch = os.path.join(args.work, "scratch")
+    shutil.rmtree(args.scratch, ignore_errors=True)  # of a run that was killed
+    os.makedirs(args.scratch)
     rounds, many, pipelines = (1, 1000, (16,)) if args.smoke else (args.rounds, 1_000_000, (1, 16, 128))
     args.seconds = 0.2 if args.smoke else args.seconds
     rows = [(work, keys, pipeline) for work in ("plain", "token") for keys in (1, many) for pipeline in pipelines]

@@ -25,6 +25,8 @@ endif()
 
 add_custom_target(tests)
 add_custom_target(fuzzers)
+# Put before a test's command: its temporary files lie in the build folder and are removed with it.
+set(QUIPU_IN_SCRATCH "${CMAKE_SOURCE_DIR}/tools/in-scratch" "${CMAKE_BINARY_DIR}/scratch")
 
 # A program of tests from SOURCES, registered with ctest under `name`. LABELS: its kind and module.
 function(quipu_test name)
@@ -38,7 +40,7 @@ function(quipu_test name)
   target_precompile_headers(${name} REUSE_FROM quipu_pch_tests)
   target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/src" "${CMAKE_SOURCE_DIR}")
   add_dependencies(tests ${name})
-  add_test(NAME ${name} COMMAND ${name})
+  add_test(NAME ${name} COMMAND ${QUIPU_IN_SCRATCH} $<TARGET_FILE:${name}>)
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 300)
   endif()
@@ -93,7 +95,8 @@ function(quipu_module name)
       target_link_libraries(${name}_${stem} PRIVATE ${self} ${M_TEST_DEPENDS} ${M_LIBRARIES} quipu::format
                             benchmark::benchmark_main)
       target_precompile_headers(${name}_${stem} REUSE_FROM quipu_pch_code)
-      add_test(NAME ${name}_${stem} COMMAND ${name}_${stem} --benchmark_min_time=0.001)
+      add_test(NAME ${name}_${stem} COMMAND ${QUIPU_IN_SCRATCH} $<TARGET_FILE:${name}_${stem}>
+               --benchmark_min_time=0.001)
       set_tests_properties(${name}_${stem} PROPERTIES LABELS "bench;module:${name}" TIMEOUT 120)
     endforeach()
   endif()
@@ -104,7 +107,8 @@ function(quipu_module name)
       add_executable(${replay} "${f}" "${CMAKE_SOURCE_DIR}/test/support/fuzz_replay.cc")
       target_link_libraries(${replay} PRIVATE ${self} ${M_TEST_DEPENDS} ${M_LIBRARIES} quipu::format)
       target_precompile_headers(${replay} REUSE_FROM quipu_pch_code)
-      add_test(NAME ${replay} COMMAND ${replay} "${CMAKE_SOURCE_DIR}/test/corpus/${name}_${stem}")
+      add_test(NAME ${replay} COMMAND ${QUIPU_IN_SCRATCH} $<TARGET_FILE:${replay}>
+               "${CMAKE_SOURCE_DIR}/test/corpus/${name}_${stem}")
       set_tests_properties(${replay} PROPERTIES LABELS "unit;module:${name}" TIMEOUT 60)
       add_dependencies(tests ${replay})
       add_dependencies(tests_${name} ${replay})

@@ -13,9 +13,10 @@ import server as servers
 def start(tmp_path, *flags, data="data", env=None, port=None):
     port = port or servers.free_port()
     command = [os.environ["QUIPU_BINARY"], "serve", f"--listen.resp=127.0.0.1:{port}",
-               f"--data_dir={tmp_path / data}", *flags]
+               f"--data_dir={tmp_path / data}", servers.SMALL_SEGMENTS, *flags]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True, env={**servers.plain_environment(), **(env or {})})
+                               text=True, env={**servers.plain_environment(), **(env or {})},
+                               preexec_fn=servers.end_with_parent)
     process.port = port
     return process
 
@@ -142,9 +143,11 @@ def test_the_password_file_guards_the_port(tmp_path):
 
 
 def test_dev_data_is_gone_at_the_end(tmp_path):
-    command = [os.environ["QUIPU_BINARY"], "serve", "--dev", f"--listen.resp=127.0.0.1:{servers.free_port()}"]
+    command = [os.environ["QUIPU_BINARY"], "serve", "--dev", servers.SMALL_SEGMENTS,
+               f"--listen.resp=127.0.0.1:{servers.free_port()}"]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True, env={**servers.plain_environment(), "TMPDIR": str(tmp_path)})
+                               text=True, env={**servers.plain_environment(), "TMPDIR": str(tmp_path)},
+                               preexec_fn=servers.end_with_parent)
     wait_until_ready(process)
     assert len(os.listdir(tmp_path)) == 1
     process.terminate()

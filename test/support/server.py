@@ -1,4 +1,5 @@
 """Starts, kills and restarts the server under test: Quipu's binary, or Debian's redis-server, which proves the test."""
+import ctypes
 import os
 import shutil
 import signal
@@ -8,6 +9,10 @@ import subprocess
 import resp
 
 START_SECONDS = 60
+# The least there is: a server lays out two segments at its start, by default 128 MiB, and tests start hundreds.
+SMALL_SEGMENTS = "--journal.segment_size=16MiB"
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
 
 
 def free_port():
@@ -19,6 +24,11 @@ def free_port():
 def plain_environment():
     """Without the tests' own variables: to the server an unknown QUIPU_ variable is an error."""
     return {name: value for name, value in os.environ.items() if not name.startswith("QUIPU_")}
+
+
+def end_with_parent():
+    """In the child before exec: a test that is killed takes its servers with it."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def redis_command(port, folder, durable=False):
@@ -44,7 +54,7 @@ class Server:
         """Starts the process and waits for nothing."""
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env=plain_environment())
+                                            env=plain_environment(), preexec_fn=end_with_parent)
 
     def start(self):
         """Starts the process and returns when it answers PING."""
@@ -113,4 +123,4 @@ def make(kind, folder, durable=False, flags=()):
     if kind == "redis":
         return Server(kind, lambda port: redis_command(port, folder, durable), folder)
     binary = os.environ["QUIPU_BINARY"]
-    return Server(kind, lambda port: quipu_command(binary, port, folder, flags), folder)
+    return Server(kind, lambda port: quipu_command(binary, port, folder, [SMALL_SEGMENTS, *flags]), folder)
