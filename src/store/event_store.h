@@ -73,6 +73,9 @@ struct Batch {
   Code code = Code::kOk;
   size_t failed_index = 0;
   uint64_t source_offset = 0;     // where the source stands after the call
+  // The time by which expiry and the age of tokens were judged; it never goes back while the store is open. kNoTime
+  // where several shards had a part.
+  Micros judged_us = kNoTime;
   // ---- out, when on_done runs
   // kOk: results may be shown. kUnknownOutcome: the commit failed; mutations of this batch may be there or not, and
   // reads must not be shown.

@@ -26,6 +26,15 @@ TEST_P(Expiry, AnExpiredCounterIsMissingEverywhere) {
   EXPECT_EQ(read.last_write_us, kNoTime);
 }
 
+TEST_P(Expiry, AnExpiredCounterDoesNotComeBackWhenTheClockDoes) {
+  if (!GetParam().troubles.empty()) GTEST_SKIP() << "a start goes by the clock and the last commit";
+  Do(Expiring(Add("c", 5), ExpireRule::kSet, NowMs() + 1000));
+  machine_.clock.JumpWall(kHour);
+  EXPECT_FALSE(Exists("c"));
+  machine_.clock.JumpWall(-kHour);
+  EXPECT_FALSE(Exists("c"));
+}
+
 TEST_P(Expiry, CountersWithAnExpiryAreCounted) {
   if (!GetParam().troubles.empty() || GetParam().in_shards) GTEST_SKIP() << "the figure is a process's or shard's own";
   Do(Expiring(Add("a", 5), ExpireRule::kSet, NowMs() + 2000));

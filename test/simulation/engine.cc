@@ -50,6 +50,10 @@ Result<std::unique_ptr<store::EventStore>> OpenEmbedded(const EngineContext& c) 
   shard.settle_interval_us = static_cast<int64_t>(tuning.Skewed(120'000'000));
   shard.counters_bytes_max = tuning.Below(3) == 0 ? uint64_t{1} << (20 + tuning.Below(4)) : uint64_t{1} << 30;
   shard.tokens_bytes_max = tuning.Below(3) == 0 ? uint64_t{1} << (22 + tuning.Below(4)) : uint64_t{1} << 30;
+  if (c.memory_bytes_enough != nullptr) {
+    const uint64_t budget = std::min(shard.counters_bytes_max, shard.tokens_bytes_max);
+    *c.memory_bytes_enough = budget + budget / 4;
+  }
   shard.tokens.entries_first = size_t{1} << (6 + tuning.Below(9));
   shard.tokens.entries_max = shard.tokens.entries_first << tuning.Below(6);
   shard.tokens.generation_us = static_cast<int64_t>(1 + tuning.Skewed(3600)) * 1'000'000;

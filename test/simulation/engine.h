@@ -18,7 +18,8 @@ struct EngineContext {
   rt::Random* random = nullptr;
   // Options (segment sizes, budgets, intervals) are drawn from this stream at each start.
   sim::SimRandom* tuning = nullptr;
-  uint64_t seed = 0;  // for options that stay the same for the life of a data directory
+  uint64_t* memory_bytes_enough = nullptr;  // out: up to this much nothing is refused for lack of memory; may be null
+  uint64_t seed = 0;                        // for options that stay the same for the life of a data directory
 };
 
 struct Engine {

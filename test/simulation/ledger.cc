@@ -40,9 +40,9 @@ std::string Ledger::TokenApplied(int counter, int token, uint64_t position, int6
   return fmt::format("token {} on counter {} applied {}, and now says {}", token, counter, it->second, applied);
 }
 
-void Ledger::Unresolved(int counter, int token, int64_t delta) {
+bool Ledger::IsKnown(int token) const {
   const auto it = tokens_.lower_bound({token, 0});
-  if (it == tokens_.end() || it->first.first != token) unknown_[counter].push_back(delta);
+  return it != tokens_.end() && it->first.first == token;
 }
 
 void Ledger::Crash() {

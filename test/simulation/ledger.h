@@ -19,8 +19,9 @@ class Ledger {
   // An add with a token was applied at this position, now or before: whoever names the position names the same amount.
   // A token whose protection is over counts again, at another position.
   std::string TokenApplied(int counter, int token, uint64_t position, int64_t applied);
-  // A token that nobody can resolve any more counts or does not; nothing if it was found applied.
-  void Unresolved(int counter, int token, int64_t delta);
+  // A request with a token that got no answer and that nobody can ask about any more: counted or not.
+  void Unresolved(int counter, int64_t delta) { unknown_[counter].push_back(delta); }
+  bool IsKnown(int token) const;
   // Nobody waits for answers any more: what is open stays unknown for ever.
   void Crash();
   // The counter's value as read, all tokens being resolved: the sum of the applied, plus some of the unknown.

@@ -11,11 +11,6 @@ using Wide = __int128;
 constexpr Wide kLowest = std::numeric_limits<int64_t>::min();
 constexpr Wide kHighest = std::numeric_limits<int64_t>::max();
 
-// The engine may judge a token by the time of its commit, which is a moment after that of the request.
-constexpr Micros kCommitSlack = 60'000'000;
-// An expired counter is off the count by then, also where the disk was full for a while.
-constexpr Micros kSweepWithin = 600'000'000;
-
 bool RuleHolds(const Content& content, int64_t expiry_ms) {
   const bool none = expiry_ms == 0;
   const bool earlier = content.expire_at_ms < expiry_ms;
@@ -87,46 +82,38 @@ int Model::AddToken(Token token) {
 
 void Model::SetNamespaces(const NamespaceTable& table) { namespaces_ = table.all(); }
 
-void Model::SetNow(Micros wall_us, Micros lag_us) {
-  now_us_ = wall_us;
-  oldest_us_ = wall_us - lag_us;
-  newest_us_ = std::max(newest_us_, wall_us);
+void Model::SetNow(Micros now_us, Micros wall_us) {
+  now_us_ = now_us;
+  commit_at_most_us_ = std::max(now_us, wall_us);
 }
 
 bool Model::IsLive(const Counter& counter) const {
-  return counter.exists && (counter.expiry_ms == 0 || counter.expiry_ms > oldest_us_ / 1000);
+  return counter.exists && (counter.expiry_ms == 0 || counter.expiry_ms > now_us_ / 1000);
 }
 
-bool Model::MayBeGone(const Counter& counter) const {
-  return counter.exists && counter.expiry_ms != 0 && counter.expiry_ms <= newest_us_ / 1000;
+Counter Model::Live(const Counter& counter) const {
+  Counter live = counter;
+  if (!IsLive(counter)) static_cast<CounterState&>(live) = {.last_step = counter.last_step};
+  return live;
 }
 
 bool Model::MustBeKnown(const Token& token) const {
-  const NamespaceId ns = counters_[static_cast<size_t>(token.counter)].ns;
-  return token.kept && token.kept_from_us - kCommitSlack >= Floor(ns, newest_us_);
+  return token.kept && token.kept_from_us >= Floor(counters_[static_cast<size_t>(token.counter)].ns);
 }
 
-uint64_t Model::CountNotReaped(NamespaceId ns) const {
-  return static_cast<uint64_t>(
-      std::count_if(counters_.begin(), counters_.end(), [&](const Counter& c) { return c.ns == ns && c.exists; }));
+bool Model::MayBeKnown(const Token& token) const {
+  return token.kept && token.kept_from_at_most_us >= Floor(counters_[static_cast<size_t>(token.counter)].ns);
 }
 
-uint64_t Model::CountSurelyLive(NamespaceId ns) const {
-  return static_cast<uint64_t>(std::count_if(
-      counters_.begin(), counters_.end(), [&](const Counter& c) { return c.ns == ns && IsLive(c) && !MayBeGone(c); }));
+uint64_t Model::Count(NamespaceId ns, Expired expired) const {
+  return static_cast<uint64_t>(std::count_if(counters_.begin(), counters_.end(), [&](const Counter& c) {
+    return c.ns == ns && (expired == Expired::kIn ? c.exists : IsLive(c));
+  }));
 }
 
-Micros Model::Floor(NamespaceId ns, Micros now) const {
-  return std::max(now - namespaces_[ns].settings.token_horizon_ms * 1000, namespaces_[ns].tokens_known_since_us);
-}
-
-// An expired counter is a missing one; where the clock has gone back, the store says which.
-void Model::Reap(Counter* counter, bool existed_there) {
-  if (!counter->exists || (IsLive(*counter) && (existed_there || !MayBeGone(*counter)))) return;
-  newest_expiry_us_ = now_us_;
-  ++expired_[counter->ns];
-  static_cast<CounterState&>(*counter) = {.last_step = counter->last_step};
-  ++counter->changes;
+Micros Model::Floor(NamespaceId ns) const {
+  const Namespace& n = namespaces_[ns];
+  return std::max(now_us_ - n.settings.token_horizon_ms * 1000, n.tokens_known_since_us);
 }
 
 std::string Model::DecideOp(const Request& request, const Op& op, CodeSet allowed) {
@@ -141,7 +128,7 @@ std::string Model::DecideOp(const Request& request, const Op& op, CodeSet allowe
     case OpKind::kCheckVersion:
       return DecideCheckVersion(request, op);
     default:
-      return DecideMutation(request, op);
+      return DecideMutation(request, op, allowed);
   }
 }
 
@@ -162,8 +149,7 @@ std::string Model::Compare(const Request& request, const Op& op, const Verdict& 
 }
 
 std::string Model::DecideRead(const Request& request, const Op& op) {
-  Counter& counter = counters_[static_cast<size_t>(request.counter)];
-  Reap(&counter, op.exists || op.code == Code::kInternal);
+  const Counter counter = Live(counters_[static_cast<size_t>(request.counter)]);
   Verdict want;
   want.answer = {.existed = counter.exists,
                  .exists = counter.exists,
@@ -180,10 +166,9 @@ std::string Model::DecideRead(const Request& request, const Op& op) {
 }
 
 std::string Model::DecideCheckVersion(const Request& request, const Op& op) {
-  Counter& counter = counters_[static_cast<size_t>(request.counter)];
-  if (IsLive(counter) && MayBeGone(counter)) return "";  // either is right
-  Reap(&counter, false);
-  const bool same = request.expected_version == 0 ? !counter.exists : counter.changes == request.changes_then;
+  const Counter counter = Live(counters_[static_cast<size_t>(request.counter)]);
+  const bool same =
+      request.expected_version == 0 ? !counter.exists : counter.exists && counter.changes == request.changes_then;
   if (op.code != Code::kOk && op.code != Code::kConditionNotMet && op.code != Code::kInternal) {
     return fmt::format("{}: check of version says {}", NameOf(counter), CodeName(op.code));
   }
@@ -197,28 +182,34 @@ std::string Model::DecideCheckVersion(const Request& request, const Op& op) {
 }
 
 std::string Model::DecideTokenOutcome(const Request& request, const Op& op) {
-  const Token& token = tokens_[static_cast<size_t>(request.token)];
+  Token& token = tokens_[static_cast<size_t>(request.token)];
   const Counter& counter = counters_[static_cast<size_t>(token.counter)];
+  if (op.code == Code::kInternal) return "";
   const bool found = op.code == Code::kOk;
   if (!found && op.code != Code::kNotFound)
     return fmt::format("{}: token outcome says {}", NameOf(counter), CodeName(op.code));
   ++tally_.comparisons;
   if (!token.kept)
     return found ? fmt::format("{}: token {} was never counted, yet it is known", NameOf(counter), token.text) : "";
-  const bool must = MustBeKnown(token);
-  const bool may = token.kept_from_us + kCommitSlack >= Floor(counter.ns, oldest_us_) || newest_us_ != now_us_;
-  if (must && !found)
+  if (MustBeKnown(token) && !found)
     return fmt::format("{}: token {} is inside the horizon, yet unknown", NameOf(counter), token.text);
-  if (!may && found) return fmt::format("{}: token {} is known beyond the horizon", NameOf(counter), token.text);
+  if (!MayBeKnown(token) && found)
+    return fmt::format("{}: token {} is known beyond the horizon", NameOf(counter), token.text);
   if (!found) return "";
   if (op.original_kind != token.kept_content.kind) {
     return fmt::format("{}: token {} did {}, not {}", NameOf(counter), token.text,
                        static_cast<int>(token.kept_content.kind), static_cast<int>(op.original_kind));
   }
+  const Micros kept_from_us = op.token_expires_us - settings(counter.ns).token_horizon_ms * 1000;
+  if (kept_from_us < token.kept_from_us || kept_from_us > token.kept_from_at_most_us) {
+    return fmt::format("{}: token {} is kept from {} on, should be {} to {}", NameOf(counter), token.text, kept_from_us,
+                       token.kept_from_us, token.kept_from_at_most_us);
+  }
+  token.kept_from_us = token.kept_from_at_most_us = kept_from_us;
   return Compare(request, op, {.replayed = true, .answer = token.answer});
 }
 
-bool Model::Apply(const Content& content, Micros event_us, const Op* op, Counter* counter, Verdict* verdict) const {
+bool Model::Apply(const Content& content, Micros event_us, Counter* counter, Verdict* verdict) const {
   const Counter before = *counter;
   Answer& a = verdict->answer;
   a = {.existed = before.exists, .value = before.value, .old_value = before.value, .event_us = event_us};
@@ -285,10 +276,7 @@ bool Model::Apply(const Content& content, Micros event_us, const Op* op, Counter
   a.value = counter->value;
   if (counter->exists && RuleHolds(content, counter->expiry_ms)) {
     counter->expiry_ms = content.expire_rule == ExpireRule::kClear ? 0 : content.expire_at_ms;
-    if (counter->expiry_ms != 0 && counter->expiry_ms <= newest_us_ / 1000) {
-      const bool surely = counter->expiry_ms <= oldest_us_ / 1000;
-      counter->exists = !surely && op != nullptr && op->exists;
-    }
+    counter->exists = IsLive(*counter);
   }
   if (!counter->exists) {
     counter->value = 0;
@@ -301,36 +289,29 @@ bool Model::Apply(const Content& content, Micros event_us, const Op* op, Counter
   return true;
 }
 
-std::string Model::DecideMutation(const Request& request, const Op& op) {
+std::string Model::DecideMutation(const Request& request, const Op& op, CodeSet allowed) {
   Counter& counter = counters_[static_cast<size_t>(request.counter)];
   const NamespaceSettings& settings = namespaces_[counter.ns].settings;
   Token* token = request.token >= 0 ? &tokens_[static_cast<size_t>(request.token)] : nullptr;
   if (token == nullptr && settings.token_required) return Compare(request, op, {.code = Code::kTokenRequired});
 
-  Micros given = kNoTime;  // the time that the token claims
-  if (token != nullptr) given = token->own_us != kNoTime ? token->own_us : request.token_time_us;
+  Micros claimed_us = now_us_;
+  if (token != nullptr && request.token_time_us != kNoTime) claimed_us = request.token_time_us;
+  if (token != nullptr && token->own_us != kNoTime) claimed_us = token->own_us;
   const bool keeps = token != nullptr && settings.durability != Durability::kMemory;
   if (keeps) {
     const Micros skew = settings.token_skew_ms * 1000;
     // A time that is only given may have been ahead of the first receipt by the skew (store/token_rules.h).
-    const auto floor = [&](Micros now) {
-      return Floor(counter.ns, now) + (token->own_us == kNoTime && given < now ? skew : 0);
-    };
-    if (given != kNoTime &&
-        (given < floor(oldest_us_) || (given < floor(newest_us_) && op.code == Code::kTokenExpired))) {
+    const bool is_given = token->own_us == kNoTime && claimed_us < now_us_;
+    if (claimed_us < Floor(counter.ns) + (is_given ? skew : 0)) {
       ++tally_.expired;
       return Compare(request, op, {.code = Code::kTokenExpired});
     }
-    if (given != kNoTime &&
-        (given > newest_us_ + skew || (given > oldest_us_ + skew && op.code == Code::kTokenInFuture))) {
-      return Compare(request, op, {.code = Code::kTokenInFuture});
-    }
-    const bool must_know = MustBeKnown(*token);
-    const bool may_know =
-        token->kept && (token->kept_from_us + kCommitSlack >= Floor(counter.ns, oldest_us_) || newest_us_ != now_us_);
-    const bool says_known = op.code == Code::kTokenConflict || (op.code == Code::kOk && op.replayed);
+    if (claimed_us > now_us_ + skew) return Compare(request, op, {.code = Code::kTokenInFuture});
     const bool guess = op.code == Code::kInternal;
-    if (guess ? may_know : (must_know || (may_know && says_known))) {
+    const bool says_known = op.code == Code::kTokenConflict || (op.code == Code::kOk && op.replayed);
+    unsure_ |= guess && MayBeKnown(*token) != MustBeKnown(*token);
+    if (MustBeKnown(*token) || (MayBeKnown(*token) && says_known)) {
       if (token->kept_content != request.content) {
         ++tally_.conflicts;
         return Compare(request, op, {.code = Code::kTokenConflict});
@@ -349,24 +330,17 @@ std::string Model::DecideMutation(const Request& request, const Op& op) {
   step.counter = request.counter;
   step.counter_before = counter;
   step.changes_before = counter.changes;
-  Reap(&counter, op.existed || op.code == Code::kInternal);
-  Counter after = counter;
+  const Counter before = Live(counter);
+  Counter after = before;
   Verdict want;
-  Micros event_us = request.event_time_us != kNoTime ? request.event_time_us : given;
-  if (event_us == kNoTime) {
-    // The server's own time, which is that of the commit.
-    const bool plausible = op.code == Code::kOk && op.event_us >= oldest_us_ && op.event_us <= newest_us_;
-    event_us = plausible ? op.event_us : now_us_;
-  }
-  const bool changed = Apply(request.content, event_us, &op, &after, &want);
+  const Micros event_us = request.event_time_us != kNoTime ? request.event_time_us : claimed_us;
+  const bool changed = Apply(request.content, event_us, &after, &want);
   if (want.code != Code::kOk) return Compare(request, op, want);
-  const bool creates = !counter.exists && after.exists;
-  if (creates && settings.counters_max > 0) {
+  if (!before.exists && after.exists && settings.counters_max > 0) {
     const auto most = static_cast<uint64_t>(settings.counters_max);
-    // Those that expired a moment ago may still be counted.
-    const bool recently = now_us_ - newest_expiry_us_ < kSweepWithin || CountNotReaped(counter.ns) >= most;
-    const bool may_refuse = recently && CountNotReaped(counter.ns) + expired_[counter.ns] >= most;
-    if (CountSurelyLive(counter.ns) >= most || (may_refuse && op.code == Code::kQuotaExceeded)) {
+    // What has expired is off the count, unless the disk did not let it be swept.
+    const bool unswept = (allowed & SetOf(Code::kUnavailable)) != 0 && op.code == Code::kQuotaExceeded;
+    if (Count(counter.ns, unswept ? Expired::kIn : Expired::kOut) >= most) {
       return Compare(request, op, {.code = Code::kQuotaExceeded});
     }
   }
@@ -379,10 +353,10 @@ std::string Model::DecideMutation(const Request& request, const Op& op) {
   const uint64_t number = last_step() + 1;
   if (changed) {
     const bool same =
-        after.exists == counter.exists && after.value == counter.value && after.expiry_ms == counter.expiry_ms;
+        after.exists == before.exists && after.value == before.value && after.expiry_ms == before.expiry_ms;
     after.changes += same ? 0 : 1;
     after.events += same ? 1 : 0;
-    if (!same || after.last_write_us != counter.last_write_us) after.last_step = number;
+    if (!same || after.last_write_us != before.last_write_us) after.last_step = number;
     static_cast<CounterState&>(counter) = after;  // the name stays put: ops point to it
     counter.changes = after.changes;
     counter.events = after.events;
@@ -393,7 +367,8 @@ std::string Model::DecideMutation(const Request& request, const Op& op) {
     step.token_before = *token;
     token->kept = true;
     token->kept_content = request.content;
-    token->kept_from_us = std::max(given, now_us_);
+    token->kept_from_us = std::max(token->own_us, now_us_);
+    token->kept_from_at_most_us = std::max(token->own_us, commit_at_most_us_);
     token->answer = want.answer;
     token->position = op.position;
     token->step = number;

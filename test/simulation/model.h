@@ -70,7 +70,9 @@ struct Counter : CounterState {
 struct TokenState {
   bool kept = false;
   Content kept_content;
-  Micros kept_from_us = 0;
+  // Its commit, or its own time if that is later. The commit is that of the frame which holds the record: the one by
+  // whose time the batch was judged, or one begun within the batch.
+  Micros kept_from_us = 0, kept_from_at_most_us = 0;
   Answer answer;
   Position position = 0;
   uint64_t step = 0;
@@ -107,10 +109,9 @@ class Model {
   int AddToken(Token token);
   void SetNamespaces(const NamespaceTable& table);
 
-  // The wall clock now. The store may judge by the time of its open commit, which is up to `lag_us` older, and never
-  // goes back when the wall clock does: what depends on the age of things then has more than one right answer, and the
-  // model follows the store within those.
-  void SetNow(Micros wall_us, Micros lag_us);
+  // The time by which the store judges, as it says itself (the run checks that it may), and the wall clock, by which it
+  // may begin a new commit.
+  void SetNow(Micros now_us, Micros wall_us);
 
   // Judges a decided batch whose ops were made from `requests`, and follows it.
   // `allowed`: codes that the state of the world excuses now (a full disk, a fence); what they come with changes
@@ -122,13 +123,11 @@ class Model {
   const std::map<store::SourceId, uint64_t>& sources() const { return sources_; }
   const NamespaceSettings& settings(NamespaceId ns) const { return namespaces_[ns].settings; }
   bool NamespaceExists(NamespaceId ns) const { return ns < namespaces_.size() && !namespaces_[ns].deleted; }
-  // A counter exists for certain if it is live and may not be gone, and is gone for certain if it is not live.
+  // It exists and has not expired.
   bool IsLive(const Counter& counter) const;
-  bool MayBeGone(const Counter& counter) const;
-  // A kept token that is inside its horizon for certain.
+  // A kept token that is inside its horizon; and one that may be.
   bool MustBeKnown(const Token& token) const;
-  uint64_t CountNotReaped(NamespaceId ns) const;
-  uint64_t CountSurelyLive(NamespaceId ns) const;
+  bool MayBeKnown(const Token& token) const;
   uint64_t last_step() const { return first_step_ + steps_.size() - 1; }
   // The newest step that the answers of the last judged batch reveal; 0 if nothing that must survive.
   uint64_t revealed() const { return revealed_; }
@@ -178,27 +177,28 @@ class Model {
 
   std::string DecideOp(const Request& request, const Op& op, CodeSet allowed);
   std::string DecideUndone(const std::vector<Request>& requests, const store::Batch& batch, CodeSet allowed);
-  std::string DecideMutation(const Request& request, const Op& op);
+  std::string DecideMutation(const Request& request, const Op& op, CodeSet allowed);
   std::string DecideRead(const Request& request, const Op& op);
   std::string DecideTokenOutcome(const Request& request, const Op& op);
   std::string DecideCheckVersion(const Request& request, const Op& op);
   std::string Compare(const Request& request, const Op& op, const Verdict& want);
   // What the content makes of the counter. Errors in `verdict`; true if it is an event.
-  // `op` says which of two right answers the store chose; may be null.
+  bool Apply(const Content& content, Micros event_us, Counter* counter, Verdict* verdict) const;
   uint64_t RevealedStep(const Request& request, const Op& op) const;
-  bool Apply(const Content& content, Micros event_us, const Op* op, Counter* counter, Verdict* verdict) const;
-  void Reap(Counter* counter, bool existed_there);
-  Micros Floor(NamespaceId ns, Micros now) const;
+  // The counter as a request sees it: an expired one is a missing one.
+  Counter Live(const Counter& counter) const;
+  // Counters of the namespace that exist; with the expired ones if they still count.
+  enum class Expired { kOut, kIn };
+  uint64_t Count(NamespaceId ns, Expired expired) const;
+  Micros Floor(NamespaceId ns) const;
 
   std::vector<Counter> counters_;
   std::deque<Token> tokens_;  // stable addresses: ops point to their text
   std::map<store::SourceId, uint64_t> sources_;
   std::vector<Namespace> namespaces_;
   Micros now_us_ = 0;
-  Micros oldest_us_ = 0;
-  Micros newest_expiry_us_ = 0;              // when an expired counter was last found
-  std::map<NamespaceId, uint64_t> expired_;  // how many were
-  Micros newest_us_ = 0;                     // the latest wall time ever seen
+  Micros commit_at_most_us_ = 0;
+  bool unsure_ = false;  // a guess had more than one right outcome
   std::deque<Step> steps_;
   uint64_t first_step_ = 1;  // number of steps_.front()
   std::vector<SeenVersion> versions_seen_;

@@ -79,11 +79,7 @@ std::string Model::DecideUndone(const std::vector<Request>& requests, const stor
   }
   const uint64_t before = last_step();
   const Tally tally = tally_;
-  bool unsure = false;
-  for (const Request& r : requests) {
-    const Counter& c = counters_[static_cast<size_t>(r.counter)];
-    unsure |= IsLive(c) && MayBeGone(c);
-  }
+  unsure_ = false;
   // The answers before the failing one are blank; kInternal tells the model to follow its own view.
   for (size_t i = 0; i < batch.failed_index; ++i) {
     Op guess = batch.ops[i];
@@ -95,13 +91,11 @@ std::string Model::DecideUndone(const std::vector<Request>& requests, const stor
   std::string wrong;
   if (op.code == Code::kConditionNotMet && IsMutating(op.kind)) {
     // A refusal. Its fields are blank, so only that it was one can be judged.
-    Counter counter = counters_[static_cast<size_t>(request.counter)];
+    Counter counter = Live(counters_[static_cast<size_t>(request.counter)]);
     const Token* token = request.token >= 0 ? &tokens_[static_cast<size_t>(request.token)] : nullptr;
     Verdict verdict;
-    const bool either = IsLive(counter) && MayBeGone(counter);
-    if (!IsLive(counter)) static_cast<CounterState&>(counter) = CounterState();
-    Apply(request.content, now_us_, nullptr, &counter, &verdict);
-    const bool refused = verdict.answer.outcome == Outcome::kRefused || either ||
+    Apply(request.content, now_us_, &counter, &verdict);
+    const bool refused = verdict.answer.outcome == Outcome::kRefused ||
                          (token != nullptr && token->kept && token->answer.outcome == Outcome::kRefused);
     if (!batch.all_or_nothing || !refused) wrong = fmt::format("{} is no refusal", NameOf(counter));
   } else if (!batch.all_or_nothing && op.kind != OpKind::kCheckVersion) {
@@ -117,8 +111,7 @@ std::string Model::DecideUndone(const std::vector<Request>& requests, const stor
     const Touched touched = UndoLast();
     if (touched.counter >= 0) counters_[static_cast<size_t>(touched.counter)].changes = changes;
   }
-  // Where a counter may have expired by now, both outcomes are right.
-  if (unsure) wrong.clear();
+  if (unsure_) wrong.clear();
   // Whether a version moved meanwhile is not said.
   for (const Request& r : requests) ++counters_[static_cast<size_t>(r.counter)].events;
   const uint64_t comparisons = tally_.comparisons;

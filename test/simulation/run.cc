@@ -89,6 +89,8 @@ CodeSet Run::AllowedCodes() const {
   if (disk_.off() || disk_.counts().Faults() > faults_before_ || plan_.log_write.stall > 0)
     allowed |= EnvironmentCodes();
   if (damaged_) allowed |= SetOf(Code::kDataLoss) | SetOf(Code::kReadOnly);
+  const bool is_bounded = memory_bytes_enough_ != std::numeric_limits<uint64_t>::max();
+  if (is_bounded && store_->Info().memory_bytes > memory_bytes_enough_) allowed |= SetOf(Code::kStorageFull);
   return allowed;
 }
 
@@ -145,8 +147,12 @@ bool Run::Start() {
     if (!alone && attempt > 0 && engine_.survives_crashes && random_.Chance(0.3)) SetFaults(false);
     if (!alone && engine_.survives_crashes && random_.Chance(cut_off))
       disk_.CrashAt(disk_.calls() + random_.Skewed(2000));
-    Result<std::unique_ptr<store::EventStore>> opened = engine_.open(
-        {.loop = &loop_, .disk = planted_disk_.get(), .random = &store_random_, .tuning = &tuning_, .seed = seed_});
+    Result<std::unique_ptr<store::EventStore>> opened = engine_.open({.loop = &loop_,
+                                                                      .disk = planted_disk_.get(),
+                                                                      .random = &store_random_,
+                                                                      .tuning = &tuning_,
+                                                                      .memory_bytes_enough = &memory_bytes_enough_,
+                                                                      .seed = seed_});
     if (opened.ok() && !disk_.off()) {
       disk_.CrashAt(0);
       store_ = PlantInStore(std::move(opened).value(), plant_, seed_);
@@ -155,6 +161,7 @@ bool Run::Start() {
       fenced_ = false;
       tokens_at_start_ = model_.tokens().size();
       next_done_ = 0;
+      judged_us_ = kNoTime;
       result_.counts["recoveries"] += 1;
       Log("started");
       return true;
@@ -196,14 +203,40 @@ void Run::SetUpNamespaces() {
   workload_.MakeCounters(ids);
 }
 
+void Run::NoteWall() { walls_.emplace_back(clock_.MonoMicros(), clock_.WallMicros()); }
+
+// The store judges by the time of its open commit: one that the wall clock has shown a moment ago, or the latest that
+// it has ever acted by. Empty if it is.
+std::string Run::CheckTime(Micros judged_us) {
+  const Micros wall_us = loop_.WallMicros();
+  Micros lowest_us = wall_us;
+  while (!walls_.empty() && walls_.front().first < clock_.MonoMicros() - Lag()) walls_.pop_front();
+  for (const auto& [mono_us, shown_us] : walls_) {
+    lowest_us = std::min(lowest_us, shown_us);
+    wall_highest_us_ = std::max(wall_highest_us_, shown_us);
+  }
+  wall_highest_us_ = std::max(wall_highest_us_, wall_us);
+  const Micros before_us = std::max(judged_us_, committed_us_);
+  if (judged_us < before_us) return fmt::format("the store's time goes back from {} to {}", before_us, judged_us);
+  if (judged_us < lowest_us - Lag() || judged_us > wall_highest_us_) {
+    return fmt::format("the store judges by {}, the wall clock has shown {} to {}", judged_us, lowest_us,
+                       wall_highest_us_);
+  }
+  judged_us_ = judged_us;
+  return "";
+}
+
 void Run::Send(std::unique_ptr<ClientBatch> client) {
   ClientBatch* c = client.get();
   in_flight_[c->number] = std::move(client);
   c->batch.on_done = &Run::OnDone;
   c->run = this;
-  model_.SetNow(loop_.WallMicros(), Lag());
   store_->Submit(&c->batch);
   if (!c->batch.decided) return Fail(fmt::format("batch {} is not decided by Submit", c->number));
+  if (std::string wrong = CheckTime(c->batch.judged_us); !wrong.empty()) {
+    return Fail(fmt::format("batch {}: {}", c->number, wrong));
+  }
+  model_.SetNow(c->batch.judged_us, loop_.WallMicros());
   for (const Op& op : c->ops) {
     trace_.Mix(static_cast<uint64_t>(op.code));
     trace_.Mix(static_cast<uint64_t>(op.value));
@@ -225,6 +258,8 @@ void Run::Send(std::unique_ptr<ClientBatch> client) {
   c->must_survive = model_.revealed();
   for (size_t i = 0; i < c->ops.size(); ++i) {
     const Op& op = c->ops[i];
+    const bool is_sync = model_.settings(op.ns).durability == Durability::kSync;
+    c->commits |= is_sync && IsMutating(op.kind) && op.code == Code::kOk && !op.replayed && op.position != 0;
     if (InLedger(c->requests[i].counter) && op.kind == OpKind::kAdd && op.code == Code::kOk && op.token.empty()) {
       ledger_.Sent(c->requests[i].counter, op.applied);
     }
@@ -262,6 +297,7 @@ void Run::Done(ClientBatch* client) {
       acked_at_us_ = clock_.MonoMicros();
       acked_ = client->must_survive;
     }
+    if (client->commits) committed_us_ = std::max(committed_us_, client->batch.judged_us);
     NoteInLedger(*client);
   } else if (code == Code::kUnknownOutcome) {
     fenced_ = true;
@@ -283,7 +319,9 @@ bool Run::InLedger(int counter) const {
 
 void Run::NoteUnanswered(const ClientBatch& client) {
   for (const Request& request : client.requests) {
-    if (request.token >= 0) unanswered_.insert(request.token);
+    if (request.token < 0) continue;
+    std::vector<Unanswered>& requests = unanswered_[request.token];
+    if (request.kind == OpKind::kAdd) requests.push_back({request.content.delta, client.batch.judged_us});
   }
 }
 
@@ -325,7 +363,9 @@ void Run::Tick() {
     const int64_t jump =
         static_cast<int64_t>(random_.Skewed(static_cast<uint64_t>(scenario_.DrawInt("clock_jump_s", &random_)))) *
         kSecond;
+    NoteWall();
     clock_.JumpWall(random_.Below(2) == 0 ? jump : -jump);
+    NoteWall();
     result_.counts["clock_jumps"] += 1;
   }
   int64_t pause = static_cast<int64_t>(

@@ -48,6 +48,12 @@ class Run {
     bool complete = true;  // nothing was refused for damage
   };
 
+  // A request with a token that got no answer.
+  struct Unanswered {
+    int64_t delta = 0;  // of an add
+    Micros judged_us = 0;
+  };
+
   // ---- life and death (run.cc)
   bool Start();
   void SetUpNamespaces();
@@ -60,6 +66,8 @@ class Run {
   std::string Damage();
   CodeSet AllowedCodes() const;
   Micros Lag() const;
+  std::string CheckTime(Micros judged_us);
+  void NoteWall();
   void Fail(std::string what);
   // With --verbose: what happens, for people.
   template <class... A>
@@ -89,6 +97,7 @@ class Run {
   bool Differs(const Recovered& recovered, int counter) const;
   bool TokenDiffers(const Recovered& recovered, int token) const;
   void ResolveUnknown();
+  void NoteUnresolved(int token, const std::vector<Unanswered>& requests);
   bool CollectSources(std::map<store::SourceId, uint64_t>* out);
   void CompareSources();
   void CompareAll();
@@ -120,11 +129,16 @@ class Run {
 
   std::map<uint64_t, std::unique_ptr<ClientBatch>> in_flight_;
   std::vector<std::unique_ptr<ClientBatch>> collected_;  // unjudged ones that are done
-  std::set<int> unanswered_;                             // tokens whose last request got no answer
+  std::map<int, std::vector<Unanswered>> unanswered_;    // by token: requests without an answer, ascending by time
   uint64_t next_done_ = 0;                               // order of on_done
   uint64_t acked_ = 0;                                   // the newest step that must survive
   uint64_t acked_before_ = 0;                            // the same before the last moment at which an answer arrived
   int64_t acked_at_us_ = 0;
+  // The store's time: what it said last in this life, and what a commit that was acknowledged says of it.
+  Micros judged_us_ = kNoTime, committed_us_ = kNoTime;
+  Micros wall_highest_us_ = kNoTime;              // ever
+  std::deque<std::pair<int64_t, Micros>> walls_;  // mono and wall time before and after each jump
+  uint64_t memory_bytes_enough_ = std::numeric_limits<uint64_t>::max();
   uint64_t batches_left_ = 0;
   bool fenced_ = false;
   bool quiet_ = true;  // no faults now

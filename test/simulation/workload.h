@@ -25,6 +25,7 @@ struct ClientBatch {
   std::string label;
   uint64_t number = 0;
   uint64_t must_survive = 0;  // the newest step that its answers reveal
+  bool commits = false;       // one of its ops became an event that must survive
   bool unjudged = false;      // looks at what a crash left; the model does not know it yet
   void* run = nullptr;
 };

@@ -18,6 +18,10 @@ constexpr std::pair<FamilyKind, std::string_view> kKindNames[] = {
 };
 constexpr std::string_view kTempPrefix = "run-";
 constexpr int kNever = 1 << 30;
+// The parts of a cache are filled by keys that RocksDB draws anew at each start: a small one would hold other blocks in
+// each run. Large ones are worth the parts, for they are read by many threads.
+constexpr size_t kCacheInPartsFrom = 4u << 20;
+constexpr int kCacheInOnePart = 0, kCacheInParts = -1;
 
 class SumOperator final : public rocksdb::AssociativeMergeOperator {
  public:
@@ -137,7 +141,8 @@ SettledDb::SettledDb(rt::Disk* disk, std::string dir, const SettledOptions& opti
       files_(std::make_shared<RocksDisk>(disk)),
       env_(NewRocksEnv(files_)),
       db_options_(MakeDbOptions(env_.get())),
-      cache_(rocksdb::NewLRUCache(options.block_cache_bytes)),
+      cache_(rocksdb::NewLRUCache(options.block_cache_bytes,
+                                  options.block_cache_bytes < kCacheInPartsFrom ? kCacheInOnePart : kCacheInParts)),
       filter_(rocksdb::NewBloomFilterPolicy(10)) {}
 
 Result<std::unique_ptr<SettledDb>> SettledDb::Open(rt::Disk* disk, const std::string& dir,

@@ -6,7 +6,6 @@
 #include "store/token_rules.h"
 
 namespace quipu::store {
-namespace {}  // namespace
 
 Shard::Shard(const Context& context, const ShardOptions& options)
     : context_(context), options_(options), loop_(context.loop), tokens_(options.tokens) {
@@ -38,7 +37,7 @@ Status Shard::LoadMeta() {
                    .settings = settings,
                    .tokens_known_since_us = r.ns.tokens_known_since_us});
   }
-  namespaces_ = context_.namespaces ? context_.namespaces : std::make_shared<NamespaceTable>(all);
+  SetNamespaces(context_.namespaces ? context_.namespaces : std::make_shared<NamespaceTable>(all));
   // Every shard's own number, and those of shards that are no more.
   QUIPU_ASSIGN_OR_RETURN(auto counts, context_.settled->ListMeta(kCountPrefix));
   for (const auto& [key, value] : counts) {
@@ -202,7 +201,13 @@ void Shard::ApplyNamespace(const Namespace& ns) {
   } else {
     all[ns.id] = ns;
   }
-  namespaces_ = std::make_shared<NamespaceTable>(std::move(all));
+  SetNamespaces(std::make_shared<NamespaceTable>(std::move(all)));
+}
+
+void Shard::SetNamespaces(std::shared_ptr<const NamespaceTable> table) {
+  namespaces_ = std::move(table);
+  counts_are_limited_ = std::any_of(namespaces_->all().begin(), namespaces_->all().end(),
+                                    [](const Namespace& ns) { return ns.settings.counters_max > 0; });
 }
 
 Position Shard::AppendNamespace(const Namespace& ns) {
@@ -231,7 +236,7 @@ void Shard::PutNamespace(const std::string& name, uint64_t expected_version, con
     return answer(Status(refuse, "the journal takes no writes now"));
   const Namespace* known = namespaces_->Find(name);
   Namespace ns;
-  now_us_ = JudgeTime();
+  SetJudgeTime();
   if (expected_version == 0) {
     if (known) return answer(Status(Code::kAlreadyExists, fmt::format("namespace {} exists", name)));
     if (namespaces_->all().size() > kNamespaceIdMax) {

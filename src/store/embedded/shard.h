@@ -194,11 +194,16 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   void CloseWhenIdle(const std::function<void(Status)>& on_done);
   // Moves what has become visible from waiting to ready.
   void Show();
-  // By what time requests are judged: that of the open commit, as a recovery will see it. A fenced shard commits
-  // nothing any more, and the time of its open frame stands still.
-  Micros JudgeTime() {
+  // Sets the time by which requests are judged: that of the open commit, as a recovery will see it. A fenced shard
+  // commits nothing any more, and the time of its open frame stands still. Never goes back.
+  void SetJudgeTime() {
     const Micros frame_us = journal_->frame_us();
-    return Fenced() ? std::max(frame_us, loop_->WallMicros()) : frame_us;
+    now_us_ = std::max(now_us_, Fenced() ? std::max(frame_us, loop_->WallMicros()) : frame_us);
+    now_ms_ = now_us_ / 1000;
+  }
+  void SetNamespaces(std::shared_ptr<const NamespaceTable> table);
+  bool ExpiryIsDue(int64_t now_ms) const {
+    return !expiries_.empty() && static_cast<int64_t>(expiries_.top().due_ms) <= now_ms;
   }
   bool Fenced() const { return journal_->fenced() || !fenced_from_outside_.ok(); }
   const Status& FenceReason() const { return journal_->fenced() ? journal_->fence_reason() : fenced_from_outside_; }
@@ -225,6 +230,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   std::array<OpenSum, 256> open_sums_;
 
   std::shared_ptr<const NamespaceTable> namespaces_;
+  bool counts_are_limited_ = false;  // some namespace has a counters_max
   NamespaceCounts counts_;  // counters that exist
   uint64_t with_expiry_ = 0;
   std::map<SourceId, SourceState> sources_;

@@ -61,8 +61,7 @@ void Shard::Scan(ScanOp* op) {
   op->more = false;
   op->gate = 0;
   op->limit = std::clamp<size_t>(op->limit, 1, 100'000);
-  now_us_ = JudgeTime();
-  now_ms_ = now_us_ / 1000;
+  SetJudgeTime();
   if (closing_) {
     op->status = Status(Code::kUnavailable, "the store is closing");
     return FinishScan(op);
@@ -153,8 +152,7 @@ void Shard::ScanHash(ScanOp* op) {
 void Shard::RunScanTask(const std::shared_ptr<ScanTask>& task) {
   ScanOp* op = task->op;
   bool by_name = op->order == ScanOp::Order::kName;
-  now_us_ = JudgeTime();
-  now_ms_ = now_us_ / 1000;
+  SetJudgeTime();
   if (!task->started) {
     task->started = true;
     task->best = std::set<CounterEntry, ScanTask::Better>(ScanTask::Better{op});

@@ -25,8 +25,7 @@ void Shard::PushExpiry(CounterSlot* slot) {
 bool Shard::SweepExpired() {
   if (RefuseWrites() != Code::kOk) return false;
   int64_t now_ms = journal_->frame_us() / 1000;
-  for (size_t n = 0; n < kExpirePieces && !expiries_.empty() && static_cast<int64_t>(expiries_.top().due_ms) <= now_ms;
-       ++n) {
+  for (size_t n = 0; n < kExpirePieces && ExpiryIsDue(now_ms); ++n) {
     Expiry e = expiries_.top();
     expiries_.pop();
     if (!all_resident_) {
@@ -61,7 +60,7 @@ bool Shard::SweepExpired() {
     });
     for (const auto& [ns, name] : expired) AppendExpiredDelete(counters_.Find(e.hash, ns, name), false);
   }
-  return !expiries_.empty() && static_cast<int64_t>(expiries_.top().due_ms) <= now_ms;
+  return ExpiryIsDue(now_ms);
 }
 
 void Shard::Maintain() {
@@ -92,9 +91,6 @@ void Shard::Maintain() {
     sweep_partition_ = 0;
     settle_wanted_ = true;
   }
-  // Beyond the budget by a quarter there is nothing left to drop: refuse until settling has caught up.
-  memory_exhausted_ = counters_.memory_bytes() > options_.counters_bytes_max + options_.counters_bytes_max / 4 ||
-                      tokens_.memory_bytes() > options_.tokens_bytes_max + options_.tokens_bytes_max / 4;
   uint32_t until = std::min(kPartitions, sweep_partition_ + kSweepPartitions);
   for (; sweep_partition_ < until; ++sweep_partition_) {
     size_t dropped = 0;
@@ -110,6 +106,9 @@ void Shard::Maintain() {
     if (dropped > 0) all_resident_ = false;
   }
   if (sweep_partition_ == kPartitions) evicting_ = false;
+  // Beyond the budget by a quarter there is nothing left to drop: refuse until settling has caught up.
+  memory_exhausted_ = counters_.memory_bytes() > options_.counters_bytes_max + options_.counters_bytes_max / 4 ||
+                      tokens_.memory_bytes() > options_.tokens_bytes_max + options_.tokens_bytes_max / 4;
 }
 
 void Shard::MaybeSettle() {

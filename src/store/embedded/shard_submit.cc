@@ -386,13 +386,15 @@ void Shard::Submit(Batch* batch) {
   batch->source_offset = 0;
   batch->next = nullptr;
   gate_ = 0;
-  now_us_ = JudgeTime();
-  now_ms_ = now_us_ / 1000;
+  SetJudgeTime();
+  batch->judged_us = now_us_;
 
   if (closing_) {
     FailBatch(batch, Code::kUnavailable);
     return Finish(batch);
   }
+  // What has expired does not count against a limit. The deletes must not come between the records of a step.
+  if (counts_are_limited_ && ExpiryIsDue(now_ms_)) SweepExpired();
   bool atomic = batch->atomic || batch->all_or_nothing || batch->source;
   if (atomic) {
     // One frame holds the whole step, and a frame is on the medium as a whole or not at all.

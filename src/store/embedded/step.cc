@@ -80,8 +80,7 @@ Position Shard::LastPosition() const { return journal_->next() - 1; }
 
 Position Shard::BeginStep(size_t bytes) {
   journal_->Seal();
-  now_us_ = JudgeTime();
-  now_ms_ = now_us_ / 1000;
+  SetJudgeTime();
   gate_ = 0;
   journal_->Reserve(bytes);
   return journal_->next();

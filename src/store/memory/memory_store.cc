@@ -52,7 +52,8 @@ MemoryStore::MemoryStore(rt::Loop* loop) : loop_(loop) {
 
 void MemoryStore::Submit(Batch* batch) {
   QUIPU_ASSERT(batch->ops.size() <= kBatchOpsMax, "{} ops", batch->ops.size());
-  now_us_ = loop_->WallMicros();
+  now_us_ = std::max(now_us_, loop_->WallMicros());
+  batch->judged_us = now_us_;
   batch->code = Code::kOk;
   batch->failed_index = 0;
   batch->source_offset = 0;
@@ -234,7 +235,7 @@ void MemoryStore::FindSources(SourceId anchor, std::function<void(Result<std::ve
 
 void MemoryStore::PutNamespace(const std::string& name, uint64_t expected_version, const NamespaceSettings& settings,
                                std::function<void(Result<Namespace>)> on_done) {
-  now_us_ = loop_->WallMicros();
+  now_us_ = std::max(now_us_, loop_->WallMicros());
   Result<Namespace> result = ChangeNamespace(name, expected_version, settings);
   loop_->Post([result = std::move(result), on_done = std::move(on_done)] { on_done(result); });
 }
