@@ -55,10 +55,11 @@ tsan: packages-test ## unit and contract tests under the thread sanitizer
 	@cmake --build --preset tsan --target tests
 	@$(CTEST) --test-dir build/tsan -L 'unit|contract' -LE 'campaign|slow'
 
+# Many seeds run in the release build, which is twice as fast, and one seed with every assertion.
 sim: packages-test ## the simulator: make sim SEED=n replays one seed, make sim SEEDS=1000 runs many
-	@cmake --preset dev $(QUIET)
-	@cmake --build --preset dev --target sim
-	@build/dev/test/simulation/sim $(if $(SEED),--seed=$(SEED) --verbose,--seeds=$(SEEDS)) \
+	@cmake --preset $(if $(SEED),dev,release) $(QUIET)
+	@cmake --build --preset $(if $(SEED),dev,release) --target sim
+	@build/$(if $(SEED),dev,release)/test/simulation/sim $(if $(SEED),--seed=$(SEED) --verbose,--seeds=$(SEEDS) --jobs=$(JOBS)) \
 	  $(if $(SCENARIO),--scenario=$(SCENARIO))
 
 fuzz: packages-fuzz ## one fuzz target for a while: make fuzz F=resp SECONDS=30

@@ -8,13 +8,15 @@
 #include <sstream>
 
 #include "base/assert.h"
-#include "test/simulation/run.h"
+#include "test/simulation/campaign.h"
+#include "test/simulation/plants.h"
 
 namespace quipu::simulation {
 namespace {
 
 constexpr const char* kUsage =
-    "Usage: sim [--seed=N] [--seeds=COUNT] [--scenario=NAME|FILE] [--engine=embedded|memory] [--plant=N] [--verbose]\n"
+    "Usage: sim [--seed=N] [--seeds=COUNT] [--scenario=NAME|FILE] [--engine=embedded|memory] [--plant=N]\n"
+    "           [--jobs=PROCESSES] [--verbose]\n"
     "  Runs COUNT seeds from N on. Without a scenario each seed takes its own, in turn.\n"
     "  With a plant the run succeeds when a seed finds the planted bug.\n";
 
@@ -24,6 +26,7 @@ struct Options {
   std::string scenario;
   std::string engine = "embedded";
   int plant = 0;
+  int jobs = 1;
   bool verbose = false;
 };
 
@@ -42,6 +45,8 @@ bool ParseOptions(int argc, char** argv, Options* o) {
       o->seeds = number;
     } else if (key == "--plant" && is_number) {
       o->plant = static_cast<int>(number);
+    } else if (key == "--jobs" && is_number && number > 0 && number <= 64) {
+      o->jobs = static_cast<int>(number);
     } else if (key == "--scenario" && !value.empty()) {
       o->scenario = value;
     } else if (key == "--engine" && !value.empty()) {
@@ -80,13 +85,8 @@ Result<std::vector<Scenario>> LoadScenarios(const std::string& wanted) {
   return scenarios;
 }
 
-struct Sum {
-  uint64_t seeds = 0;
-  std::map<std::string, double> counts;
-};
-
 // What a campaign must have done to count as one. Too few seeds say nothing.
-bool JudgeGates(const std::vector<Scenario>& scenarios, const std::map<std::string, Sum>& sums) {
+bool JudgeGates(const std::vector<Scenario>& scenarios, const std::map<std::string, ScenarioSum>& sums) {
   constexpr uint64_t kSeedsMin = 100;
   bool ok = true;
   for (const Scenario& scenario : scenarios) {
@@ -105,7 +105,7 @@ bool JudgeGates(const std::vector<Scenario>& scenarios, const std::map<std::stri
   return ok;
 }
 
-void PrintTable(const std::map<std::string, Sum>& sums) {
+void PrintTable(const std::map<std::string, ScenarioSum>& sums) {
   constexpr std::array kColumns = {"adds",         "replays",        "conflicts",    "recoveries",
                                    "power_losses", "process_deaths", "faults",       "unknown",
                                    "comparisons",  "damages_found",  "virtual_hours"};
@@ -143,41 +143,30 @@ int Main(int argc, char** argv) {
     return 2;
   }
 
-  std::map<std::string, Sum> sums;
-  uint64_t failures = 0;
-  uint64_t campaign_hash = 0;
-  for (uint64_t seed = options.seed; seed < options.seed + options.seeds && failures < 10; ++seed) {
-    const Scenario& scenario = (*scenarios)[seed % scenarios->size()];
-    RunResult result = Run(seed, scenario, *engine, options.plant, options.verbose).Execute();
-    if (seed % 100 == 0 && result.failure.empty()) {
-      const RunResult again = Run(seed, scenario, *engine, options.plant, options.verbose).Execute();
-      if (again.trace_hash != result.trace_hash) {
-        result.failure = fmt::format("two runs differ: trace {:016x} and {:016x}", result.trace_hash, again.trace_hash);
-      }
-    }
-    if (options.plant != 0 && !result.failure.empty()) {
-      fmt::print("plant {} found by seed {} ({}): {}\n", options.plant, seed, scenario.name, result.failure);
-      return 0;
-    }
-    campaign_hash = sim::MixSeed(campaign_hash, result.trace_hash);
-    Sum& sum = sums[scenario.name];
-    ++sum.seeds;
-    for (const auto& [name, count] : result.counts) sum.counts[name] += count;
-    if (result.failure.empty()) continue;
-    ++failures;
-    const std::string which = options.scenario.empty() ? "" : " SCENARIO=" + options.scenario;
-    fmt::print("FAILED: make sim SEED={}{}  ({}, trace {:016x}): {}\n", seed, which, scenario.name, result.trace_hash,
-               result.failure);
-    std::fflush(stdout);
-  }
+  const CampaignOptions campaign{.seed = options.seed,
+                                 .seeds = options.seeds,
+                                 .scenarios = *scenarios,
+                                 .replay_suffix = options.scenario.empty() ? "" : " SCENARIO=" + options.scenario,
+                                 .engine = engine,
+                                 .plant = options.plant,
+                                 .jobs = options.jobs,
+                                 .verbose = options.verbose};
+  const CampaignResult result = RunCampaign(campaign);
   if (options.plant != 0) {
-    fmt::print("FAILED: plant {} was not found in {} seeds\n", options.plant, options.seeds);
-    return 1;
+    if (result.failures.empty()) {
+      fmt::print("FAILED: plant {} was not found in {} seeds\n", options.plant, options.seeds);
+      return 1;
+    }
+    const auto& [seed, what] = *result.failures.begin();
+    fmt::print("plant {} found by seed {} ({}): {}\n", options.plant, seed, (*scenarios)[seed % scenarios->size()].name,
+               what);
+    return 0;
   }
-  PrintTable(sums);
-  const bool enough = failures > 0 || JudgeGates(*scenarios, sums);
-  fmt::print("{} seeds from {}, {} failed, trace {:016x}\n", options.seeds, options.seed, failures, campaign_hash);
-  return failures == 0 && enough ? 0 : 1;
+  PrintTable(result.sums);
+  const bool enough = !result.failures.empty() || JudgeGates(*scenarios, result.sums);
+  fmt::print("{} seeds from {}, {} failed, trace {:016x}\n", options.seeds, options.seed, result.failures.size(),
+             result.trace_hash);
+  return result.failures.empty() && enough ? 0 : 1;
 }
 
 }  // namespace

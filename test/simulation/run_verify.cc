@@ -400,9 +400,12 @@ void Run::VerifyDamaged() {
       store_ = std::move(opened).value();
       next_done_ = 0;
       judged_us_ = kNoTime;
-      const std::vector<int> tokens = TokensSince(acked_before_);
-      Recovered recovered;
-      if (Collect(tokens, &recovered)) {
+      // Once as it comes, and again when it has settled and merged what it could.
+      for (const int64_t for_us : {int64_t{0}, static_cast<int64_t>(random_.Skewed(300)) * 1'000'000}) {
+        if (for_us > 0) loop_.RunFor(for_us);
+        const std::vector<int> tokens = TokensSince(acked_before_);
+        Recovered recovered;
+        if (!Collect(tokens, &recovered)) break;
         if (!recovered.complete) result_.counts["damages_found"] += 1;
         // The last synced batch, with nothing after it, looks torn when it is damaged.
         const std::string wrong = FindPrefix(recovered, tokens, acked_before_);

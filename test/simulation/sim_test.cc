@@ -1,6 +1,9 @@
 // The judges judged: histories that must pass, and histories that must not.
 #include <gtest/gtest.h>
 
+#include <csignal>
+
+#include "test/simulation/campaign.h"
 #include "test/simulation/ledger.h"
 #include "test/simulation/run.h"
 
@@ -85,6 +88,32 @@ TEST(RunTest, TheModelAndTheMemoryStoreAgree) {
 TEST(RunTest, OneSeedIsOneRun) {
   EXPECT_EQ(RunMemory(5, 0).trace_hash, RunMemory(5, 0).trace_hash);
   EXPECT_NE(RunMemory(5, 0).trace_hash, RunMemory(6, 0).trace_hash);
+}
+
+TEST(CampaignTest, ASeedThatEndsItsProcessFailsAndTheOthersRunOn) {
+  Engine brittle = *FindEngine("memory");
+  brittle.open = [open = brittle.open](const EngineContext& c) {
+    if (c.seed == 3) std::raise(SIGKILL);
+    return open(c);
+  };
+  CampaignOptions options{.seed = 1, .seeds = 6, .scenarios = {ParseScenario("calm", "").value()}, .engine = &brittle};
+  for (int jobs : {1, 2}) {
+    options.jobs = jobs;
+    const CampaignResult result = RunCampaign(options);
+    EXPECT_EQ(result.failures, (std::map<uint64_t, std::string>{{3, "the process died of signal 9"}}));
+    EXPECT_EQ(result.sums.at("calm").seeds, 6u);
+  }
+}
+
+TEST(CampaignTest, AnyNumberOfProcessesComesToTheSameEnd) {
+  CampaignOptions options{
+      .seeds = 8, .scenarios = {ParseScenario("calm", "").value()}, .engine = FindEngine("memory"), .jobs = 1};
+  const CampaignResult alone = RunCampaign(options);
+  options.jobs = 3;
+  const CampaignResult together = RunCampaign(options);
+  EXPECT_EQ(alone.trace_hash, together.trace_hash);
+  EXPECT_EQ(alone.sums.at("calm").counts, together.sums.at("calm").counts);
+  EXPECT_GT(alone.sums.at("calm").counts.at("comparisons"), 1000);
 }
 
 // Bugs in what the store answers are found without a single crash.

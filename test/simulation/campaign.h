@@ -1,0 +1,42 @@
+// Many seeds over several processes: a seed that ends its process fails, with the line that replays it, and the others
+// run on.
+//
+// Threads   One, in each process; forks.
+// Errors    In CampaignResult: what failed, seed by seed. Broken invariants and crashes of a run count as failures.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "test/simulation/engine.h"
+#include "test/simulation/scenario.h"
+
+namespace quipu::simulation {
+
+struct CampaignOptions {
+  uint64_t seed = 1;
+  uint64_t seeds = 1;
+  std::vector<Scenario> scenarios;  // seed n takes number n modulo their count
+  std::string replay_suffix;        // of the line that replays a failure
+  const Engine* engine = nullptr;
+  int plant = 0;  // 0 = none; a campaign with a plant ends with the first failure
+  int jobs = 1;   // processes side by side
+  bool verbose = false;
+};
+
+struct ScenarioSum {
+  uint64_t seeds = 0;
+  std::map<std::string, double> counts;  // RunResult::counts, summed
+};
+
+struct CampaignResult {
+  std::map<std::string, ScenarioSum> sums;   // by scenario
+  std::map<uint64_t, std::string> failures;  // by seed
+  uint64_t trace_hash = 0;                   // of all runs in the order of their seeds
+};
+
+// Prints each failure when it happens. Stops early after the tenth.
+CampaignResult RunCampaign(const CampaignOptions& options);
+
+}  // namespace quipu::simulation
