@@ -59,8 +59,8 @@ tsan: packages-test ## unit and contract tests under the thread sanitizer
 sim: packages-test ## the simulator: make sim SEED=n replays one seed, make sim SEEDS=1000 runs many
 	@cmake --preset $(if $(SEED),dev,release) $(QUIET)
 	@cmake --build --preset $(if $(SEED),dev,release) --target sim
-	@build/$(if $(SEED),dev,release)/test/simulation/sim $(if $(SEED),--seed=$(SEED) --verbose,--seeds=$(SEEDS) --jobs=$(JOBS)) \
-	  $(if $(SCENARIO),--scenario=$(SCENARIO))
+	@build/$(if $(SEED),dev,release)/test/simulation/sim $(if $(SCENARIO),--scenario=$(SCENARIO)) \
+	  $(if $(SEED),--seed=$(SEED) --verbose,--seeds=$(SEEDS) --jobs=$(JOBS))
 
 fuzz: packages-fuzz ## one fuzz target for a while: make fuzz F=resp SECONDS=30
 	@tools/run-fuzz "$(F)" "$(FUZZ_SECONDS)"
