@@ -62,6 +62,14 @@ sim: packages-test ## the simulator: make sim SEED=n replays one seed, make sim 
 	@build/$(if $(SEED),dev,release)/test/simulation/sim $(if $(SCENARIO),--scenario=$(SCENARIO)) \
 	  $(if $(SEED),--seed=$(SEED) --verbose,--seeds=$(SEEDS) --jobs=$(JOBS))
 
+# Scripts that do many different things in few calls of the disk.
+SCRIPTS := 2 5 12
+sim-calls: packages-test ## a crash before each call of the disk, and in each recovery: make sim-calls, or SEED=n CASE=n
+	@cmake --preset $(if $(CASE),dev,release) $(QUIET)
+	@cmake --build --preset $(if $(CASE),dev,release) --target sim
+	@$(if $(CASE),build/dev/test/simulation/sim --every-call --seed=$(SEED) --case=$(CASE) --verbose, \
+	  for s in $(SCRIPTS); do build/release/test/simulation/sim --every-call --seed=$$s --jobs=$(JOBS) || exit 1; done)
+
 fuzz: packages-fuzz ## one fuzz target for a while: make fuzz F=resp SECONDS=30
 	@tools/run-fuzz "$(F)" "$(FUZZ_SECONDS)"
 
@@ -90,6 +98,6 @@ tidy: packages-lint ## clang-tidy over src: make tidy T=rt for one folder
 lint: packages-test ## layers, banned calls, forms; format is checked where clang-format is installed
 	@tools/lint
 
-.PHONY: help packages-build packages-test packages-fuzz packages-lint build run test dev t asan tsan sim fuzz bench \
-        bench-build bench-smoke e2e fmt tidy lint
+.PHONY: help packages-build packages-test packages-fuzz packages-lint build run test dev t asan tsan sim sim-calls \
+        fuzz bench bench-build bench-smoke e2e fmt tidy lint
 QUIET = --log-level=WARNING >/dev/null

@@ -18,6 +18,7 @@ namespace quipu::simulation {
 namespace {
 
 constexpr uint64_t kFailuresMax = 10;
+constexpr uint64_t kNoSeed = ~uint64_t{0};
 constexpr uint64_t kTwiceEvery = 100;  // seeds that run twice, to show that one seed is one run
 
 // What the processes share.
@@ -28,6 +29,17 @@ struct Shared {
 
 const Scenario& ScenarioOf(const CampaignOptions& options, uint64_t seed) {
   return options.scenarios[seed % options.scenarios.size()];
+}
+
+Script CaseOf(const CampaignOptions& options, uint64_t number) {
+  // Some recoveries are left alone.
+  const uint64_t recoveries = options.recovery_calls + options.recovery_calls / 4;
+  return {.crash_at = 1 + number / 2, .recovery_crash_at = 1 + number % recoveries, .power = number % 2 == 0};
+}
+
+std::string ReplayLine(const CampaignOptions& options, uint64_t seed) {
+  if (options.script_seed != 0) return fmt::format("make sim-calls SEED={} CASE={}", options.script_seed, seed);
+  return fmt::format("make sim SEED={}{}", seed, options.replay_suffix);
 }
 
 // ---- in a process of its own. It reports in lines: `begin SEED`, then `end SEED HASH NAME=COUNT...` or
@@ -44,6 +56,10 @@ void Report(int to, const std::string& line) {
 void RunSeed(const CampaignOptions& options, uint64_t seed, int to) {
   Report(to, fmt::format("begin {}\n", seed));
   const auto run = [&] {
+    if (options.script_seed != 0) {
+      return Run(options.script_seed, options.scenarios[0], *options.engine, options.plant, options.verbose)
+          .ExecuteScript(CaseOf(options, seed));
+    }
     return Run(seed, ScenarioOf(options, seed), *options.engine, options.plant, options.verbose).Execute();
   };
   RunResult result = run();
@@ -79,8 +95,8 @@ void RunSeed(const CampaignOptions& options, uint64_t seed, int to) {
 struct Job {
   pid_t pid = 0;
   int from = -1;
-  std::string text;   // received, and not a line yet
-  uint64_t seed = 0;  // in progress; 0 = none
+  std::string text;         // received, and not a line yet
+  uint64_t seed = kNoSeed;  // in progress
 };
 
 class Collector {
@@ -96,7 +112,7 @@ class Collector {
       job->seed = seed;
       return;
     }
-    job->seed = 0;
+    job->seed = kNoSeed;
     in >> hash;
     hashes_[seed] = hash;
     if (word == "fail") {
@@ -119,8 +135,8 @@ class Collector {
       shared_->failures = kFailuresMax;
       return;
     }
-    fmt::print("FAILED: make sim SEED={}{}  ({}, trace {:016x}): {}\n", seed, options_.replay_suffix,
-               ScenarioOf(options_, seed).name, hashes_[seed], what);
+    fmt::print("FAILED: {}  ({}, trace {:016x}): {}\n", ReplayLine(options_, seed), ScenarioOf(options_, seed).name,
+               hashes_[seed], what);
     std::fflush(stdout);
   }
 
@@ -170,6 +186,17 @@ bool Receive(Job* job, Collector* collector) {
 
 }  // namespace
 
+std::string EveryCall(CampaignOptions* options) {
+  options->script_seed = options->seed;
+  RunResult result =
+      Run(options->seed, options->scenarios[0], *options->engine, options->plant, /*verbose=*/false).ExecuteScript({});
+  options->script_calls = static_cast<uint64_t>(result.counts["script_calls"]);
+  options->recovery_calls = static_cast<uint64_t>(result.counts["recovery_calls"]);
+  options->seed = 0;
+  options->seeds = 2 * options->script_calls;
+  return result.failure;
+}
+
 CampaignResult RunCampaign(const CampaignOptions& options) {
   void* const memory =
       mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, /*fd=*/-1, /*offset=*/0);
@@ -191,7 +218,7 @@ CampaignResult RunCampaign(const CampaignOptions& options) {
       close(job.from);
       const uint64_t died_in = job.seed;
       jobs.erase(jobs.begin() + static_cast<ptrdiff_t>(i - 1));
-      if (died_in == 0) continue;
+      if (died_in == kNoSeed) continue;
       collector.Failed(died_in, WIFSIGNALED(status) ? fmt::format("the process died of signal {}", WTERMSIG(status))
                                                     : fmt::format("the process ended with {}", WEXITSTATUS(status)));
       jobs.push_back(Start(options, shared));

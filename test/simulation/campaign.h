@@ -22,6 +22,10 @@ struct CampaignOptions {
   const Engine* engine = nullptr;
   int plant = 0;  // 0 = none; a campaign with a plant ends with the first failure
   int jobs = 1;   // processes side by side
+  // Not 0: seeds are numbers of cases of the script that this seed is. Case n crashes before one call of the disk in
+  // its life and before one in its recovery; EveryCall counts them.
+  uint64_t script_seed = 0;
+  uint64_t script_calls = 0, recovery_calls = 0;
   bool verbose = false;
 };
 
@@ -35,6 +39,10 @@ struct CampaignResult {
   std::map<uint64_t, std::string> failures;  // by seed
   uint64_t trace_hash = 0;                   // of all runs in the order of their seeds
 };
+
+// Runs the script without a crash, and sets its calls and the range of the cases: each call of the life once with loss
+// of power and once with the death of the process, those of the recovery in turn. Empty, or what is wrong already.
+std::string EveryCall(CampaignOptions* options);
 
 // Prints each failure when it happens. Stops early after the tenth.
 CampaignResult RunCampaign(const CampaignOptions& options);

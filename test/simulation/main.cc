@@ -17,7 +17,9 @@ namespace {
 constexpr const char* kUsage =
     "Usage: sim [--seed=N] [--seeds=COUNT] [--scenario=NAME|FILE] [--engine=embedded|memory] [--plant=N]\n"
     "           [--jobs=PROCESSES] [--verbose]\n"
+    "       sim --every-call [--seed=N] [--case=N] [--jobs=PROCESSES] [--verbose]\n"
     "  Runs COUNT seeds from N on. Without a scenario each seed takes its own, in turn.\n"
+    "  With --every-call a short script crashes before each call of the disk in turn, and again in its recovery.\n"
     "  With a plant the run succeeds when a seed finds the planted bug.\n";
 
 struct Options {
@@ -27,6 +29,9 @@ struct Options {
   std::string engine = "embedded";
   int plant = 0;
   int jobs = 1;
+  bool every_call = false;
+  bool one_case = false;
+  uint64_t case_number = 0;
   bool verbose = false;
 };
 
@@ -51,6 +56,12 @@ bool ParseOptions(int argc, char** argv, Options* o) {
       o->scenario = value;
     } else if (key == "--engine" && !value.empty()) {
       o->engine = value;
+    } else if (key == "--case" && is_number) {
+      o->one_case = true;
+      o->case_number = number;
+    } else if (arg == "--every-call") {
+      o->every_call = true;
+      o->scenario = std::string(QUIPU_SCENARIOS) + "/scripts/every_call.toml";
     } else if (arg == "--verbose") {
       o->verbose = true;
     } else {
@@ -143,14 +154,23 @@ int Main(int argc, char** argv) {
     return 2;
   }
 
-  const CampaignOptions campaign{.seed = options.seed,
-                                 .seeds = options.seeds,
-                                 .scenarios = *scenarios,
-                                 .replay_suffix = options.scenario.empty() ? "" : " SCENARIO=" + options.scenario,
-                                 .engine = engine,
-                                 .plant = options.plant,
-                                 .jobs = options.jobs,
-                                 .verbose = options.verbose};
+  CampaignOptions campaign{.seed = options.seed,
+                           .seeds = options.seeds,
+                           .scenarios = *scenarios,
+                           .replay_suffix = options.scenario.empty() ? "" : " SCENARIO=" + options.scenario,
+                           .engine = engine,
+                           .plant = options.plant,
+                           .jobs = options.jobs,
+                           .verbose = options.verbose};
+  if (options.every_call) {
+    if (std::string wrong = EveryCall(&campaign); !wrong.empty()) {
+      fmt::print("FAILED: script {} without any crash: {}\n", options.seed, wrong);
+      return 1;
+    }
+    if (options.one_case) campaign.seed = options.case_number, campaign.seeds = 1;
+    fmt::print("script {}: {} calls, {} in its recovery\n", options.seed, campaign.script_calls,
+               campaign.recovery_calls);
+  }
   const CampaignResult result = RunCampaign(campaign);
   if (options.plant != 0) {
     if (result.failures.empty()) {

@@ -121,6 +121,56 @@ RunResult Run::Execute() {
       VerifyRecovery();
     }
   }
+  return TakeResult();
+}
+
+RunResult Run::ExecuteScript(const Script& script) {
+  disk_.CrashAt(script.crash_at);
+  Live();
+  result_.counts["script_calls"] = static_cast<double>(disk_.calls());
+  if (!ok()) return TakeResult();
+  Destroy();
+  script.power ? disk_.PowerLoss() : disk_.Restart();
+  Log("{} at step {}, {} shown", script.power ? "power loss" : "death", model_.last_step(), acked_);
+  const uint64_t before = disk_.calls();
+  disk_.CrashAt(script.recovery_crash_at == 0 ? 0 : before + script.recovery_crash_at);
+  if (!StartOnce() && disk_.off()) {
+    Destroy();
+    script.power ? disk_.PowerLoss() : disk_.Restart();
+    disk_.CrashAt(0);
+    StartOnce();
+  }
+  disk_.CrashAt(0);
+  result_.counts["recovery_calls"] = static_cast<double>(disk_.calls() - before);
+  if (ok() && model_.counters().empty()) SetUpNamespaces();
+  if (ok()) VerifyRecovery();
+  if (ok()) CloseOrderly();
+  if (ok() && StartOnce()) VerifyRecovery();
+  return TakeResult();
+}
+
+void Run::Live() {
+  if (!StartOnce()) return;
+  SetUpNamespaces();
+  if (!ok()) return;
+  batches_left_ = static_cast<uint64_t>(scenario_.DrawInt("steps", &random_));
+  const auto off = [this] { return !ok() || disk_.off(); };
+  loop_.Post([this] { Tick(); });
+  loop_.RunUntil([&] { return off() || batches_left_ == 0; }, std::numeric_limits<int64_t>::max());
+  // Time for it to settle and to merge.
+  loop_.RunUntil(off, clock_.MonoMicros() + 180 * kSecond);
+  if (off()) return;
+  bool closed = false;
+  store_->Close([&](Status status) {
+    closed = true;
+    if (!disk_.off() && !status.ok()) Fail("close: " + status.ToString());
+    if (status.ok() && in_flight_.empty()) acked_ = model_.last_step();
+  });
+  loop_.RunUntil([&] { return off() || closed; }, std::numeric_limits<int64_t>::max());
+  disk_.PowerOff();
+}
+
+RunResult Run::TakeResult() {
   const Model::Tally& tally = model_.tally();
   const sim::DiskCounts& disk = disk_.counts();
   auto& counts = result_.counts;
@@ -147,34 +197,13 @@ bool Run::Start() {
     if (!alone && attempt > 0 && engine_.survives_crashes && random_.Chance(0.3)) SetFaults(false);
     if (!alone && engine_.survives_crashes && random_.Chance(cut_off))
       disk_.CrashAt(disk_.calls() + random_.Skewed(2000));
-    Result<std::unique_ptr<store::EventStore>> opened = engine_.open({.loop = &loop_,
-                                                                      .disk = planted_disk_.get(),
-                                                                      .random = &store_random_,
-                                                                      .tuning = &tuning_,
-                                                                      .memory_bytes_enough = &memory_bytes_enough_,
-                                                                      .seed = seed_});
-    if (opened.ok() && !disk_.off()) {
+    if (StartOnce()) {
       disk_.CrashAt(0);
-      store_ = PlantInStore(std::move(opened).value(), plant_, seed_);
       SetFaults(false);
       faults_before_ = disk_.counts().Faults();
-      fenced_ = false;
-      tokens_at_start_ = model_.tokens().size();
-      next_done_ = 0;
-      judged_us_ = kNoTime;
-      result_.counts["recoveries"] += 1;
-      Log("started");
       return true;
     }
-    Log("start failed: {}", opened.status().ToString());
-    const bool excused = disk_.off() || disk_.counts().Faults() > faults_before_;
-    if (!excused) {
-      Fail(fmt::format("the store does not start: {}", opened.status().ToString()));
-      return false;
-    }
-    disk_.PowerOff();
-    loop_.Abandon();
-    opened = Status(Code::kUnavailable, "dropped");
+    if (!ok()) return false;
     if (random_.Below(2) == 0) {
       disk_.PowerLoss();
     } else {
@@ -183,6 +212,34 @@ bool Run::Start() {
     result_.counts["starts_cut_off"] += 1;
   }
   Fail("the store does not start");
+  return false;
+}
+
+// False where the disk cut it off or failed: the store is gone and the power is off. Anything else fails the run.
+bool Run::StartOnce() {
+  Result<std::unique_ptr<store::EventStore>> opened = engine_.open({.loop = &loop_,
+                                                                    .disk = planted_disk_.get(),
+                                                                    .random = &store_random_,
+                                                                    .tuning = &tuning_,
+                                                                    .memory_bytes_enough = &memory_bytes_enough_,
+                                                                    .seed = seed_});
+  if (opened.ok() && !disk_.off()) {
+    store_ = PlantInStore(std::move(opened).value(), plant_, seed_);
+    fenced_ = false;
+    tokens_at_start_ = model_.tokens().size();
+    next_done_ = 0;
+    judged_us_ = kNoTime;
+    result_.counts["recoveries"] += 1;
+    Log("started");
+    return true;
+  }
+  Log("start failed: {}", opened.status().ToString());
+  if (!disk_.off() && disk_.counts().Faults() == faults_before_) {
+    Fail(fmt::format("the store does not start: {}", opened.status().ToString()));
+    return false;
+  }
+  disk_.PowerOff();
+  loop_.Abandon();
   return false;
 }
 

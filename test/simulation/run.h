@@ -32,12 +32,22 @@ struct RunResult {
   std::map<std::string, double> counts;  // what gates ask for, and a few more
 };
 
+// Where a life and the recovery after it end: before which call of the disk, counted from 1; 0 = nowhere.
+struct Script {
+  uint64_t crash_at = 0;           // of the first life: its start, its work, its close
+  uint64_t recovery_crash_at = 0;  // of the start after it
+  bool power = true;               // goes; otherwise the process dies
+};
+
 class Run {
  public:
   // `plant` 0 = none.
   Run(uint64_t seed, const Scenario& scenario, const Engine& engine, int plant, bool verbose);
   ~Run();
   RunResult Execute();
+  // One life, one recovery and everything compared, without any fault but the script's. The counts `script_calls` and
+  // `recovery_calls` say how many calls there were to crash at.
+  RunResult ExecuteScript(const Script& script);
 
  private:
   // What the store holds after a restart, as its own answers say.
@@ -56,8 +66,11 @@ class Run {
 
   // ---- life and death (run.cc)
   bool Start();
+  bool StartOnce();
+  void Live();
   void SetUpNamespaces();
   void Work();
+  RunResult TakeResult();
   void Tick();
   void Crash();
   void CloseOrderly();
