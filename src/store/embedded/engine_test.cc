@@ -276,13 +276,32 @@ TEST(Shards, TheirNumberMayChangeAtARestart) {
 TEST(Shards, AnAllOrNothingStepFailsOnAllOfThem) {
   World world(4);
   ASSERT_TRUE(world.Start().ok());
-  auto ops = AddToMany(Names(12), 5);
+  const std::vector<std::string> names = Names(12);
+  auto ops = AddToMany(names, 5);
   ops[7].bounded = true;
   ops[7].ceiling = 4;
   Batch batch = world.DoAll(&ops, true, true);
   EXPECT_EQ(batch.code, Code::kConditionNotMet);
   EXPECT_EQ(batch.failed_index, 7u);
-  for (const std::string& name : Names(12)) EXPECT_EQ(world.Get(name), 0);
+  for (const std::string& name : names) EXPECT_EQ(world.Get(name), 0);
+}
+
+// The step runs while its home's thread goes on: a `decided` that is set by the step lets the home read half a result.
+TEST(Shards, AStepIsNotDecidedBeforeItsHomeIsTold) {
+  World world(4);
+  ASSERT_TRUE(world.Start().ok());
+  const std::vector<std::string> names = Names(12);
+  auto ops = AddToMany(names, 5);
+  for (Op& op : ops) op.hash = HashCounter(op.ns, op.name);
+  bool done = false;
+  Batch batch;
+  batch.ops = ops;
+  batch.atomic = true;
+  batch.owner = &done;
+  batch.on_done = [](Batch* b) { *static_cast<bool*>(b->owner) = b->decided; };
+  world.store()->Submit(&batch);
+  EXPECT_TRUE(world.loop().RunUntil([&] { return batch.decided; }, world.clock().MonoMicros() + 10'000'000));
+  EXPECT_TRUE(done);
 }
 
 // Power goes at every disk call of a life of steps over four shards: each step is there on all of them or on none.

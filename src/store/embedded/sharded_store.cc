@@ -86,6 +86,13 @@ struct ShardedStore::StepCall {
   std::vector<Batch> waits;  // empty batches that are done when a shard shows a position
 };
 
+// On the home loop. Only here `decided` may change: until then the home reads it while the step runs on another thread.
+void ShardedStore::Finish(StepCall* call) {
+  call->batch->decided = true;
+  call->batch->on_done(call->batch);
+  delete call;
+}
+
 void ShardedStore::SubmitStep(Batch* batch) {
   uint64_t id_hi = step_seed_, id_lo = (static_cast<uint64_t>(home_) << 48) | ++steps_;
   std::vector<rt::Loop*> loops;
@@ -95,10 +102,7 @@ void ShardedStore::SubmitStep(Batch* batch) {
     auto parts = RunStep(shards, id, batch);
     auto* call = new StepCall{.batch = batch, .home = home, .missing = parts.size(), .waits = {}};
     if (parts.empty()) {
-      home->Post([call] {
-        call->batch->on_done(call->batch);
-        delete call;
-      });
+      home->Post([call] { Finish(call); });
       return;
     }
     call->waits.resize(parts.size());
@@ -109,9 +113,7 @@ void ShardedStore::SubmitStep(Batch* batch) {
         auto* done = static_cast<StepCall*>(b->owner);
         done->home->Post([done, status = b->status] {
           if (!status.ok()) done->batch->status = status;
-          if (--done->missing > 0) return;
-          done->batch->on_done(done->batch);
-          delete done;
+          if (--done->missing == 0) Finish(done);
         });
       };
       parts[i].first->ShowWhenVisible(&wait, parts[i].second);

@@ -33,6 +33,7 @@ class ShardedStore final : public EventStore {
  private:
   struct Split;
   struct StepCall;
+  static void Finish(StepCall* call);
   uint32_t count() const { return static_cast<uint32_t>(shards_.size()); }
   rt::Loop* home_loop() const { return shards_[home_]->loop(); }
   void SubmitSplit(Batch* batch);

@@ -34,7 +34,6 @@ std::vector<std::pair<Shard*, Position>> RunStep(const std::vector<Shard*>& shar
                                                  Batch* batch) {
   auto n = static_cast<uint32_t>(shards.size());
   std::vector<Shard*> participants = Participants(shards, *batch);
-  batch->decided = true;
   size_t bytes = kRecordBytesMax;
   for (const Op& op : batch->ops) bytes += RecordBound(op);
   Shard* source_home = batch->source ? shards[ShardOf(batch->source->id, n)] : nullptr;

@@ -18,8 +18,9 @@ namespace quipu::store {
 // The shards that an atomic batch concerns, without repetition.
 std::vector<Shard*> Participants(const std::vector<Shard*>& shards, const Batch& batch);
 
-// Decides the batch; fills its results as Submit does, `decided` too. Returns the positions of its parts, empty if
-// nothing was written: the batch may be shown once every part's shard shows that position.
+// Decides the batch and fills its results, all but `decided`: its home may look at that meanwhile. Returns the
+// positions of its parts, empty if nothing was written: the batch may be shown once every part's shard shows that
+// position.
 std::vector<std::pair<Shard*, Position>> RunStep(const std::vector<Shard*>& shards, const uint64_t (&id)[2],
                                                  Batch* batch);
 
