@@ -36,8 +36,7 @@ int64_t Sum(int64_t a, int64_t b) { return static_cast<int64_t>(static_cast<uint
 
 char* PutBytes(char* p, std::string_view s) {
   p = PutVarint(p, s.size());
-  std::memcpy(p, s.data(), s.size());
-  return p + s.size();
+  return p + s.copy(p, s.size());
 }
 
 const char* GetBytes(const char* p, const char* end, std::string_view* s, size_t max) {
