@@ -85,8 +85,8 @@ class Client:
                                   ["HINCRBY", "hash", f"f{self.number}", 1], ["DEL", passing]])
         if turn % 8 == self.number:
             name = f"ns{self.number}x{turn}"
-            self.connection.pipeline([["QUIPU.NSCREATE", name], ["QUIPU.NS", name], ["INCR", "x"], ["QUIPU.NSGET", name],
-                                      ["FLUSHDB"]])
+            self.connection.pipeline([["QUIPU.NSCREATE", name], ["QUIPU.NS", name], ["INCR", "x"],
+                                      ["QUIPU.NSGET", name], ["FLUSHDB"]])
 
 
 def values(connection, counters):
