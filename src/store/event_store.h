@@ -85,14 +85,6 @@ struct Batch {
   Batch* next = nullptr;
 };
 
-// One counter in a listing.
-struct CounterEntry {
-  std::string name;
-  int64_t value = 0;
-  int64_t expiry_ms = 0;
-  Micros last_write_us = kNoTime;
-};
-
 // A page of the counters of a namespace. Results may be shown at once only when on_done runs.
 struct ScanOp {
   enum class Order : uint8_t {
@@ -173,7 +165,10 @@ class EventStore {
   //   kNamespaceNotFound  no such id, or deleted.  kNotFound (kTokenOutcome).  kConditionNotMet (kCheckVersion).
   //   kQuotaExceeded      counters_max reached.    kStorageFull  disk or memory budget reached; reads go on.
   //   kReadOnly           fenced after a failed sync.  kDataLoss  a checksum failed where this op must look.
-  // Cost per add: one hash lookup, one token probe, one append; no allocation, lock, system call or clock read.
+  //   kTooLarge           a group (GroupRole::kWhole) of more counters than one commit holds.
+  // Cost per add: one hash lookup, one token probe, one append; no allocation, lock, system call or clock read. An op
+  // that heeds a group also walks the partition that the group shares with a 4,096th of the counters, unless no hot
+  // counter there is of a group, and looks the group up among the settled names.
   virtual void Submit(Batch* batch) = 0;
 
   // Pages of counters and of one counter's events. May read disk; runs in pieces so that adds go on in between.

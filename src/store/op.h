@@ -6,7 +6,9 @@
 #pragma once
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "model/ids.h"
@@ -39,10 +41,33 @@ enum class ExpireRule : uint8_t {
   kSetIfAnyEarlier,  // EXPIRE XX LT: only where there is one, and it is later
 };
 
+// How an op heeds that counters k[f] form the group k (model/name.h). Without: it concerns the one counter of its name.
+enum class GroupRole : uint8_t {
+  kNone,
+  // kAdd, kSet with expire_rule kKeep: a counter k[f] that comes into being takes the expiry of a counter of its group,
+  // as a new field of a Redis hash does.
+  kMember,
+  // kGet: where the counter is missing, its group answers: exists if one of it does, expiry_ms the latest of them, 0 if
+  // one has none.
+  kElseGroup,
+  // kGet, kCheckVersion, kDelete, kExpire without a token: the counter and its group as one thing, in one moment and
+  // one commit. existed, exists: any of them. version: another one after a change of any. kExpire: the rule is applied
+  // to each, refused if it changes none. kGet: *listing. kTooLarge where the mutations do not fit one commit.
+  kWhole,
+};
+
 enum class Outcome : uint8_t {  // on disk with tokens; never renumber
   kApplied = 0,
   kSaturated = 1,  // another amount than asked was applied
   kRefused = 2,    // a bound or condition forbade it; applied is 0, value is the current one
+};
+
+// One counter in a listing.
+struct CounterEntry {
+  std::string name;
+  int64_t value = 0;
+  int64_t expiry_ms = 0;
+  Micros last_write_us = kNoTime;
 };
 
 struct Op {
@@ -53,6 +78,7 @@ struct Op {
   bool saturate = false;  // kAdd: clamp to the bound (or to 64 bits) instead of refusing
   bool bounded = false;   // kAdd: floor and ceiling apply and leaving 64 bits is a refusal, not kOverflow
   bool remove = false;    // kClear: also delete
+  GroupRole group = GroupRole::kNone;
   NamespaceId ns = kDefaultNamespace;
   uint64_t hash = 0;       // HashCounter(ns, name)
   std::string_view name;   // valid (IsCounterName)
@@ -64,6 +90,9 @@ struct Op {
   Micros token_time_us = kNoTime;  // generation_time; a time inside the token wins over it
   Micros event_time_us = kNoTime;  // else the token's time, else the server's
   uint64_t expected_version = 0;   // kCheckVersion
+  // kGet with kWhole: where the group's counters go, ascending by name; null if they are not wanted. Theirs alone, the
+  // counter `name` itself is told by value. Stays put until the batch is decided.
+  std::vector<CounterEntry>* listing = nullptr;
 
   // ---- out
   Code code = Code::kOk;  // kOk: the fields below hold. Errors change nothing; see EventStore::Submit for the list

@@ -20,7 +20,8 @@ CounterSlot* AllocateSlots(size_t n) {
 
 }  // namespace
 
-CounterTable::CounterTable() : parts_(kPartitions, Part{.slots = g_empty, .size = 0, .overflow = 0, .used = 0}) {
+CounterTable::CounterTable()
+    : parts_(kPartitions, Part{.slots = g_empty, .size = 0, .overflow = 0, .used = 0, .grouped = false}) {
   memory_bytes_ = parts_.size() * sizeof(Part);
 }
 
@@ -46,7 +47,11 @@ void CounterTable::Place(Part* part, const CounterSlot& slot) {
 
 void CounterTable::Rebuild(Part* part, uint32_t size, uint32_t overflow) {
   for (;; overflow *= 2) {
-    Part bigger{.slots = AllocateSlots(size + overflow + 1), .size = size, .overflow = overflow, .used = part->used};
+    Part bigger{.slots = AllocateSlots(size + overflow + 1),
+                .size = size,
+                .overflow = overflow,
+                .used = part->used,
+                .grouped = part->grouped};
     bool fits = true;
     for (uint32_t i = 0; i < part->size + part->overflow && fits; ++i) {
       if (part->slots[i].used()) {
@@ -99,6 +104,7 @@ CounterSlot* CounterTable::Insert(uint64_t hash, NamespaceId ns, std::string_vie
     at->ns = ns & kNamespaceIdMax;
     at->last_write = CounterSlot::kNoWrite;
     SetName(at, name);
+    part->grouped |= name.back() == ']' && !SplitGrouped(name).group.empty();
     ++part->used;
     ++size_;
     return at;

@@ -109,6 +109,8 @@ class CounterTable {
       if (part.slots[i].used()) visit(&part.slots[i]);
     }
   }
+  // False: no counter of a group (model/name.h) was put into this partition.
+  bool MayHoldGroups(uint32_t partition) const { return parts_[partition].grouped; }
   // Erases the slots of one partition for which `gone` is true. Returns how many.
   template <class Gone>
   size_t EraseIf(uint32_t partition, Gone&& gone) {
@@ -134,6 +136,7 @@ class CounterTable {
     uint32_t size;
     uint32_t overflow;
     uint32_t used;
+    bool grouped;
   };
   static constexpr uint64_t kLowMask = (uint64_t{1} << (64 - kPartitionBits)) - 1;
 

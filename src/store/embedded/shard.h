@@ -58,8 +58,11 @@ void FailBatch(Batch* batch, Code code);
 bool ChecksVersions(const Batch& batch);
 // The order of a listing by name or by value.
 bool ScanBefore(const ScanOp& op, const CounterEntry& a, const CounterEntry& b);
-// Room that the op's records need at most.
+// Room that the op's records need at most, less those of a group's counters.
 inline size_t RecordBound(const Op& op) { return 192 + 2 * op.name.size() + op.token.size(); }
+class Shard;
+// Room that the records of an atomic batch need at most, on whichever shards.
+size_t AtomicBound(const Batch& batch, const std::function<const Shard*(const Op&)>& shard_of);
 
 class Shard final : public EventStore, public Journal::Observer, public rt::TurnHook {
  public:
@@ -133,6 +136,8 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   void EndStep(Position position, std::shared_ptr<StepProgress> progress);
   void OnStepDurable(Position position);
   bool StepFits(size_t bytes) const;
+  // Room that the records of the group's counters need at most, for a mutation with GroupRole::kWhole.
+  size_t GroupBound(const Op& op) const;
   Position LastPosition() const;
   // Has batch->on_done called once `position` is shown (or the shard is fenced).
   void ShowWhenVisible(Batch* batch, Position position);
@@ -168,6 +173,24 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   }
   void Finish(Batch* batch);
   TokenPrint PrintOf(const Op& op) const;
+
+  // ---- groups (shard_group.cc)
+  struct Member {
+    std::string name;
+    uint64_t hash = 0;
+  };
+  // The names of the group's counters until visit returns false; some may have ceased to exist. `hash` is of the
+  // group's name or of a counter of it.
+  Status VisitMemberNames(NamespaceId ns, std::string_view group, uint64_t hash,
+                          const std::function<bool(std::string_view name)>& visit) const;
+  // Those that exist of the group op.name, loaded; what is revealed thereby is gated.
+  Result<std::vector<Member>> LiveMembers(const Op& op, const Namespace& ns);
+  // Adds the group to the answer about its counter.
+  Code ReadGroup(Op* op, const Namespace& ns);
+  // The expiry of a counter of the group that op.name belongs to, 0 if none has one.
+  Result<int64_t> ExpiryOfGroup(const Op& op) const;
+  void DecideWhole(Op* op, const Namespace& ns, const std::vector<Member>& members);
+  Code WholeOnPaper(const Op& given, Paper* paper, Op* op);
 
   // ---- listings (shard_scan.cc)
   struct ScanTask;

@@ -1,5 +1,6 @@
 // All or nothing: what a batch would do, worked out on copies before any of it is done.
 #include "store/embedded/shard.h"
+#include "store/group.h"
 #include "store/token_rules.h"
 
 namespace quipu::store {
@@ -22,7 +23,12 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
   ResetAnswer(op);
   if (op->ns >= namespaces_->all().size() || namespaces_->Get(op->ns).deleted) return Code::kNamespaceNotFound;
   const Namespace& ns = namespaces_->Get(op->ns);
-  if (op->kind == OpKind::kGet) return FindOrLoad(op->hash, op->ns, op->name).status().code();
+  op->listing = nullptr;
+  if (op->kind == OpKind::kGet) {
+    if (op->group != GroupRole::kNone) DecideRead(op, ns);
+    return op->group != GroupRole::kNone ? op->code : FindOrLoad(op->hash, op->ns, op->name).status().code();
+  }
+  if (op->group == GroupRole::kWhole && IsMutation(op->kind)) return WholeOnPaper(given, paper, op);
   std::string key = fmt::format("{}/{}", op->ns, op->name);
   if (op->kind == OpKind::kTokenOutcome) {
     if (paper->tokens.contains(fmt::format("{}/{}", key, op->token))) return Code::kOk;
@@ -34,6 +40,13 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
   }
   auto it = paper->states.find(key);
   if (op->kind == OpKind::kCheckVersion) {
+    if (op->group == GroupRole::kWhole) {
+      for (const auto& [other, state] : paper->states) {
+        const std::string_view name = std::string_view(other).substr(other.find('/') + 1);
+        const bool of_it = other == key || (other.starts_with(key) && IsMember(name, op->name));
+        if (of_it && state.changed) return Code::kConditionNotMet;
+      }
+    }
     if (it != paper->states.end() && it->second.changed) {
       bool still_missing = !it->second.state.exists && op->expected_version == 0;
       return still_missing ? Code::kOk : Code::kConditionNotMet;

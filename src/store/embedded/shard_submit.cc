@@ -1,4 +1,6 @@
 // The request path: how a batch of ops is decided, logged and gated.
+#include <map>
+
 #include "model/name.h"
 #include "store/embedded/shard.h"
 #include "store/token_rules.h"
@@ -17,6 +19,24 @@ int64_t WrappedDifference(int64_t a, int64_t b) {
 void FailBatch(Batch* batch, Code code) {
   batch->code = code;
   for (Op& op : batch->ops) FailOp(&op, code);
+}
+
+size_t AtomicBound(const Batch& batch, const std::function<const Shard*(const Op&)>& shard_of) {
+  size_t bytes = kRecordBytesMax;
+  bool wholes = false;
+  for (const Op& op : batch.ops) {
+    bytes += RecordBound(op);
+    wholes |= op.group == GroupRole::kWhole && IsMutation(op.kind);
+  }
+  if (!wholes) return bytes;
+  // By partition: what ops before may have added to the group that a later one changes as a whole.
+  std::map<uint32_t, size_t> before;
+  for (const Op& op : batch.ops) {
+    size_t& so_far = before[PartitionOf(op.hash)];
+    if (op.group == GroupRole::kWhole && IsMutation(op.kind)) bytes += so_far + shard_of(op)->GroupBound(op);
+    so_far += RecordBound(op);
+  }
+  return bytes;
 }
 
 bool ChecksVersions(const Batch& batch) {
@@ -219,6 +239,12 @@ Code Shard::RefuseWrites() const {
 }
 
 void Shard::DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns) {
+  if (op->group == GroupRole::kWhole) [[unlikely]] {
+    QUIPU_DASSERT(op->token.empty(), "a token of {} bytes on a group", op->token.size());
+    Result<std::vector<Member>> members = LiveMembers(*op, ns);
+    if (!members.ok()) return FailOp(op, members.code());
+    if (!members->empty()) return DecideWhole(op, ns, *members);
+  }
   bool urgent = ns.settings.durability == Durability::kSync;
   Micros claimed_us = now_us_;
   bool keeps_token = false;
@@ -261,6 +287,11 @@ void Shard::DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns
   if (!before.exists && after.exists && ns.settings.counters_max > 0 &&
       CountCounters(op->ns) >= static_cast<uint64_t>(ns.settings.counters_max)) {
     return FailOp(op, Code::kQuotaExceeded);
+  }
+  if (!before.exists && after.exists && op->group == GroupRole::kMember && op->expire_rule == ExpireRule::kKeep) {
+    Result<int64_t> expiry_ms = ExpiryOfGroup(*op);
+    if (!expiry_ms.ok()) return FailOp(op, expiry_ms.code());
+    after.expiry_ms = op->expiry_ms = *expiry_ms;
   }
   op->is_protected = keeps_token;
   if (effect == Effect::kNone && !keeps_token) {
@@ -311,6 +342,9 @@ void Shard::DecideRead(Op* op, const Namespace& ns) {
   if (OpenSum& sum = open_sums_[op->hash & (open_sums_.size() - 1)]; sum.position == op->version) sum = {};
   // Also where the counter is missing: that it was deleted must not be shown before it is sure.
   if (*slot && ns.settings.durability == Durability::kSync) Gate((*slot)->position);
+  if (op->group != GroupRole::kNone && !(op->group == GroupRole::kElseGroup && live.exists)) {
+    if (Code code = ReadGroup(op, ns); code != Code::kOk) return FailOp(op, code);
+  }
   if (op->kind == OpKind::kCheckVersion && op->version != op->expected_version) FailOp(op, Code::kConditionNotMet);
 }
 
@@ -398,9 +432,8 @@ void Shard::Submit(Batch* batch) {
   bool atomic = batch->atomic || batch->all_or_nothing || batch->source;
   if (atomic) {
     // One frame holds the whole step, and a frame is on the medium as a whole or not at all.
-    size_t bound = kRecordBytesMax;
-    for (const Op& op : batch->ops) bound += RecordBound(op);
-    if (bound > options_.journal.frame_bytes_max / 2) {
+    const size_t bound = AtomicBound(*batch, [this](const Op&) { return this; });
+    if (!StepFits(bound)) {
       FailBatch(batch, Code::kTooLarge);
       return Finish(batch);
     }

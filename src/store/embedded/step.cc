@@ -34,8 +34,7 @@ std::vector<std::pair<Shard*, Position>> RunStep(const std::vector<Shard*>& shar
                                                  Batch* batch) {
   auto n = static_cast<uint32_t>(shards.size());
   std::vector<Shard*> participants = Participants(shards, *batch);
-  size_t bytes = kRecordBytesMax;
-  for (const Op& op : batch->ops) bytes += RecordBound(op);
+  const size_t bytes = AtomicBound(*batch, [&](const Op& op) { return shards[ShardOf(op.hash, n)]; });
   Shard* source_home = batch->source ? shards[ShardOf(batch->source->id, n)] : nullptr;
   if (source_home) batch->source_offset = source_home->SourceOffset(batch->source->id);
   for (Shard* shard : participants) {

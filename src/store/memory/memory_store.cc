@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "model/name.h"
+#include "store/group.h"
 #include "store/token_rules.h"
 
 namespace quipu::store {
@@ -109,7 +110,7 @@ void MemoryStore::DecideOp(Op* op) {
     case OpKind::kClear:
     case OpKind::kDelete:
     case OpKind::kExpire:
-      return Mutate(*ns, key, op);
+      return op->group == GroupRole::kWhole ? MutateWhole(*ns, key, op) : Mutate(*ns, key, op);
   }
   QUIPU_ASSERT(false, "kind={}", static_cast<int>(op->kind));
 }
@@ -120,6 +121,47 @@ void MemoryStore::Read(const Key& key, Op* op) {
   CounterState after;
   Decide(state, now_ms(), kNoTime, op, &after);
   op->position = op->version = counter != nullptr ? counter->changed : 0;
+  if (op->group == GroupRole::kNone || (op->group == GroupRole::kElseGroup && counter != nullptr)) return;
+  GroupAnswer answer(*op);
+  for (const Key& member : MembersOf(key.ns, key.name)) {
+    const Counter& live = *FindLive(member);
+    answer.Add(member.name, member.hash, live.state, live.changed);
+  }
+  answer.Finish(op);
+}
+
+std::vector<MemoryStore::Key> MemoryStore::MembersOf(NamespaceId ns, std::string_view group) {
+  std::vector<Key> members;
+  for (const auto& [key, counter] : state_.counters) {
+    const bool live = !IsExpired(counter.state.expiry_ms, now_ms());
+    if (live && key.ns == ns && MayBeGroup(group) && IsMember(key.name, group)) members.push_back(key);
+  }
+  return members;
+}
+
+void MemoryStore::MutateWhole(const Namespace& ns, const Key& key, Op* op) {
+  std::vector<Key> keys = MembersOf(key.ns, key.name);
+  if (keys.empty()) return Mutate(ns, key, op);
+  if (FindLive(key) != nullptr) keys.insert(keys.begin(), key);
+  const Op asked = *op;
+  bool exists = false;
+  for (const Key& each : keys) {
+    Op one = asked;
+    one.group = GroupRole::kNone;
+    one.name = each.name;
+    one.hash = each.hash;
+    Mutate(ns, each, &one);
+    if (one.code != Code::kOk) return FailOp(op, one.code);
+    exists |= one.exists;
+    if (&each == &keys.front() || one.outcome != Outcome::kRefused) {
+      op->outcome = one.outcome;
+      op->expiry_ms = one.expiry_ms;
+      op->position = one.position;
+      op->event_us = one.event_us;
+    }
+  }
+  op->existed = true;
+  op->exists = exists;
 }
 
 void MemoryStore::CheckVersion(const Key& key, Op* op) {
@@ -164,6 +206,10 @@ void MemoryStore::Mutate(const Namespace& ns, const Key& key, Op* op) {
   int64_t counters_max = ns.settings.counters_max;
   if (creates && counters_max > 0 && CountCounters(key.ns) >= static_cast<uint64_t>(counters_max)) {
     return FailOp(op, Code::kQuotaExceeded);
+  }
+  if (creates && op->group == GroupRole::kMember && op->expire_rule == ExpireRule::kKeep) {
+    std::vector<Key> siblings = MembersOf(key.ns, SplitGrouped(key.name).group);
+    if (!siblings.empty()) after.expiry_ms = op->expiry_ms = FindLive(siblings[0])->state.expiry_ms;
   }
 
   bool changed = effect == Effect::kChanged;

@@ -76,6 +76,9 @@ class MemoryStore final : public EventStore {
   void CheckVersion(const Key& key, Op* op);
   void FindTokenOutcome(const Namespace& ns, const Key& key, Op* op);
   void Mutate(const Namespace& ns, const Key& key, Op* op);
+  // The same for the counter and every counter of its group.
+  void MutateWhole(const Namespace& ns, const Key& key, Op* op);
+  std::vector<Key> MembersOf(NamespaceId ns, std::string_view group);
   void RecordEvent(const Key& key, const Op& op, Position position, bool token_kept);
   void ApplySource(const SourceStep& step);
 
