@@ -2,8 +2,8 @@
 
 The seed is printed; QUIPU_DIFF_SEED replays it, QUIPU_DIFF_COMMANDS sets how many (20,000). Times are absolute and far
 away, so that no reply depends on when it was asked; orders that Redis leaves open are sorted. Left out is what
-docs/internals/resp.md names as different: string keys and hashes have names of their own, DEL is asked of the former
-only, expiries stay below the year 3084, and only counters that are there are watched.
+docs/internals/resp.md names as different: string keys and hashes have names of their own, expiries stay below the year
+3084, and only what is there is watched.
 """
 import os
 import random
@@ -41,6 +41,13 @@ class Generator:
     def key(self):
         return self.random.choice(STRINGS)
 
+    def name(self):
+        """Of a string key or of a hash: for the commands that do not mind which."""
+        return self.random.choice(STRINGS + HASHES)
+
+    def names(self):
+        return [self.name() for _ in range(self.random.randint(1, 4))]
+
     def keys(self):
         return [self.key() for _ in range(self.random.randint(1, 4))]
 
@@ -64,7 +71,7 @@ class Generator:
         else:
             at = r.choice(["0", "-1", "-100", "abc", "", str(2**63 - 1), str(-2**63)])
         flags = r.sample(["NX", "XX", "GT", "LT", "BOGUS"], r.choice([0, 0, 1, 1, 2]))
-        return [name, self.key(), at, *flags]
+        return [name, self.name(), at, *flags]
 
     def hash_command(self):
         r = self.random
@@ -73,6 +80,9 @@ class Generator:
             ["HINCRBY", h, f, self.delta()], ["HINCRBY", h, f, self.number()], ["HINCRBY", h, f, "1"],
             ["HGET", h, f], ["HMGET", h, *FIELDS], ["HSET", h, f, self.number()], ["HDEL", h, f], ["HLEN", h],
             ["HEXISTS", h, f], ["HGETALL", h], ["HKEYS", h], ["HVALS", h], ["TYPE", h],
+            ["HSETNX", h, f, self.number()], ["HMSET", h, f, self.number(), r.choice(FIELDS), self.number()],
+            ["EXISTS", h, h], ["DEL", h], ["EXPIRETIME", h], ["PEXPIRETIME", h], ["PERSIST", h], ["HSET", h, f],
+            ["EXPIREAT", h, self.far("s")], ["HSCAN", h, "0", "COUNT", "1000", "MATCH", f],
         ])
 
     def plain_command(self):
@@ -88,12 +98,12 @@ class Generator:
         if kind < 0.75:
             return self.hash_command()
         return r.choice([
-            ["GET", self.key()], ["MGET", *self.keys()], ["EXISTS", *self.keys()], ["DEL", *self.keys()],
-            ["UNLINK", self.key()], ["TOUCH", *self.keys()], ["GETDEL", self.key()],
+            ["GET", self.key()], ["MGET", *self.keys()], ["EXISTS", *self.names()], ["DEL", *self.names()],
+            ["UNLINK", self.name()], ["TOUCH", *self.names()], ["GETDEL", self.key()],
             ["GETSET", self.key(), self.number()], ["SETNX", self.key(), self.number()],
-            ["MSET", self.key(), self.number(), self.key(), self.number()], ["PERSIST", self.key()],
+            ["MSET", self.key(), self.number(), self.key(), self.number()], ["PERSIST", self.name()],
             ["GETEX", self.key(), "EXAT", self.far("s")], ["GETEX", self.key(), "PERSIST"], ["GETEX", self.key()],
-            ["EXPIRETIME", self.key()], ["PEXPIRETIME", self.key()], ["TYPE", self.key()], ["KEYS", "s?"],
+            ["EXPIRETIME", self.name()], ["PEXPIRETIME", self.name()], ["TYPE", self.name()], ["KEYS", "s?"],
             ["PING"], ["PING", "x"], ["ECHO", "y"], ["INCR"], ["GET", "a", "b"], ["NOSUCH", "a"], ["MSET", "s0"],
             ["HINCRBY", "h0", "f0"], ["EXPIRE", "s0"],
         ])
@@ -109,8 +119,9 @@ class Generator:
                 nested = [["MULTI"]] if r.random() < 0.05 else []
                 commands += [["MULTI"], *body, *nested, end]
             elif r.random() < 0.02:
-                key = self.key()
-                commands += r.choice([[["EXEC"]], [["DISCARD"]], [["UNWATCH"]], [["SET", key, "7"], ["WATCH", key]]])
+                key, group = self.key(), r.choice(HASHES)
+                commands += r.choice([[["EXEC"]], [["DISCARD"]], [["UNWATCH"]], [["SET", key, "7"], ["WATCH", key]],
+                                      [["HSET", group, "f0", "7"], ["WATCH", group]]])
             else:
                 commands.append(self.plain_command())
         return commands

@@ -1,5 +1,8 @@
 // Counter commands as a client sees them.
+#include <fmt/core.h>
 #include <gtest/gtest.h>
+
+#include <map>
 
 #include "gateway/resp/expiry.h"
 #include "gateway/resp/resp_testing.h"
@@ -188,6 +191,76 @@ TEST(Groups, FieldsAreCounters) {
   }
   EXPECT_EQ(w.AskArgs({"HINCRBY", "", "f", "1"}),
             "-ERR invalid counter name: key and field of a group are not empty and hold no [ or ]|");
+}
+
+TEST(Groups, AreKeysAsAWhole) {
+  World w;
+  w.Ask("HSET h f 6 g 1");
+  w.Ask("HSET h2 f 1");
+  EXPECT_EQ(w.Ask("EXISTS h h none"), ":2|");
+  EXPECT_EQ(w.Ask("TOUCH h"), ":1|");
+  EXPECT_EQ(w.Ask("TTL h"), ":-1|");
+  EXPECT_EQ(w.Ask("EXPIRE h 100"), ":1|");
+  EXPECT_EQ(w.Ask("EXPIRE h 200 NX"), ":0|");
+  EXPECT_EQ(w.Ask("TTL h"), ":100|");
+  EXPECT_EQ(w.Ask("HINCRBY h new 1"), ":1|");
+  EXPECT_EQ(w.Ask("HSET h f 7"), ":0|");
+  for (const char* field : {"TTL h[new]", "TTL h[f]", "TTL h[g]"}) EXPECT_EQ(w.Ask(field), ":100|") << field;
+  EXPECT_EQ(w.Ask("PERSIST h"), ":1|");
+  EXPECT_EQ(w.Ask("TTL h"), ":-1|");
+  EXPECT_EQ(w.Ask("PEXPIRE h 500"), ":1|");
+  w.loop.RunFor(600'000);
+  EXPECT_EQ(w.Ask("HGETALL h"), "*0|");
+  EXPECT_EQ(w.Ask("TYPE h"), "+none|");
+  w.Ask("HSET h f 6 g 1");
+  w.Ask("SET h 5");
+  EXPECT_EQ(w.Ask("DEL h h none"), ":1|");
+  EXPECT_EQ(w.Ask("EXISTS h h[f] h[g] h2[f]"), ":1|");
+  w.Ask("HSET h f 6 g 1");
+  EXPECT_EQ(w.Ask("EXPIREAT h 1"), ":1|");
+  EXPECT_EQ(w.Ask("HLEN h"), ":0|");
+  EXPECT_EQ(w.Ask("UNLINK h2"), ":1|");
+  EXPECT_EQ(w.Ask("DBSIZE"), ":0|");
+}
+
+TEST(Groups, HsetnxSetsOnlyWhatIsMissingAndHmsetAnswersOk) {
+  World w;
+  EXPECT_EQ(w.Ask("HSETNX h f 6"), ":1|");
+  EXPECT_EQ(w.Ask("HSETNX h f 7"), ":0|");
+  EXPECT_EQ(w.Ask("HMSET h f 8 g 9"), "+OK|");
+  EXPECT_EQ(w.Ask("HGETALL h"), "*4|$1|f|$1|8|$1|g|$1|9|");
+  EXPECT_EQ(w.Ask("HMSET h f"), "-ERR wrong number of arguments for 'hmset' command|");
+  EXPECT_EQ(w.Ask("HMSET h f 1 g"), "-ERR wrong number of arguments for 'hmset' command|");
+  EXPECT_EQ(w.Ask("HSETNX h g x"), "-ERR value is not an integer or out of range|");
+}
+
+TEST(Groups, HscanGivesEveryFieldThatStaysExactlyOnceWhateverComesAndGoes) {
+  World w;
+  for (int i = 0; i < 100; ++i) w.Ask(fmt::format("HSET h stays{} {} goes{} 1", i, i, i));
+  std::map<std::string, int> seen;
+  std::string cursor = "0";
+  int pages = 0;
+  do {
+    std::string page = w.Ask("HSCAN h " + cursor + " MATCH stays* COUNT 7");
+    std::vector<std::string> parts;
+    for (size_t at = 0, end; (end = page.find('|', at)) != std::string::npos; at = end + 1) {
+      if (page[at] != '*' && page[at] != '$') parts.push_back(page.substr(at, end - at));
+    }
+    ASSERT_FALSE(parts.empty()) << page;
+    cursor = parts[0];
+    for (size_t i = 1; i < parts.size(); i += 2) {
+      ++seen[parts[i]];
+      EXPECT_EQ(parts[i], "stays" + parts[i + 1]);
+    }
+    w.Ask(fmt::format("HDEL h goes{} goes{}", pages, 99 - pages));
+    w.Ask(fmt::format("HSET h comes{} 1", pages));
+    ++pages;
+  } while (cursor != "0" && pages < 200);
+  EXPECT_GT(pages, 20);
+  EXPECT_EQ(seen.size(), 100u);
+  for (const auto& [field, times] : seen) EXPECT_EQ(times, 1) << field;
+  EXPECT_EQ(w.Ask("HSCAN none 0"), "*2|$1|0|*0|");
+  EXPECT_EQ(w.Ask("HSCAN h 0 COUNT 0"), "-ERR syntax error|");
 }
 
 TEST(Groups, Resp3ShowsAMap) {

@@ -30,6 +30,7 @@ store::Op* Connection::AddOp(store::OpKind kind, std::string_view key) {
   op.ns = ns_;
   op.name = key;
   op.hash = HashCounter(ns_, key);
+  if (kind == store::OpKind::kAdd || kind == store::OpKind::kSet) op.group = store::GroupRole::kMember;
   return &op;
 }
 
@@ -250,6 +251,7 @@ void Connection::FinishTransaction() {
     op.name = work.arena.Concat({watched.name});
     op.hash = HashCounter(watched.ns, watched.name);
     op.expected_version = watched.version;
+    op.group = store::GroupRole::kWhole;
   }
   work.watched = work.ops.size();
   slotted_ops_ = work.ops.size();

@@ -57,6 +57,13 @@ inline void FormatBulks(Connection& c, const Slot& slot, const store::Op* ops) {
   for (uint32_t i = 0; i < slot.count; ++i) FormatBulk(c, slot, ops + i);
 }
 
+// The reply to a mutation of a group that one commit cannot hold; nothing happened.
+inline void FailLargeGroup(Connection& c) {
+  constexpr std::string_view kText = "ERR the group has too many fields for one commit, use HDEL in parts";
+  c.server().CountError(kText);
+  c.out().Error(kText);
+}
+
 // How many of the counters existed before.
 inline void FormatExisted(Connection& c, const Slot& slot, const store::Op* ops) {
   int64_t count = 0;

@@ -46,6 +46,8 @@ void HIncrBy(Connection& c, Args args);
 void HGet(Connection& c, Args args);
 void HMGet(Connection& c, Args args);
 void HSet(Connection& c, Args args);
+void HMSet(Connection& c, Args args);
+void HSetNx(Connection& c, Args args);
 void HDel(Connection& c, Args args);
 void HExists(Connection& c, Args args);
 void HLen(Connection& c, Args args);

@@ -12,6 +12,7 @@ namespace {
 
 using store::Condition;
 using store::ExpireRule;
+using store::GroupRole;
 using store::OpKind;
 
 void Add(Connection& c, std::string_view key, int64_t delta) {
@@ -50,11 +51,20 @@ void SetWithExpiry(Connection& c, Args args, ExpiryUnit unit) {
   c.AddSlot(FormatOk);
 }
 
-void CountExisting(Connection& c, Args args, OpKind kind) {
-  for (std::string_view key : args.subspan(1)) {
-    if (c.AddOp(kind, key) == nullptr) return;
+void FormatDeleted(Connection& c, const Slot& slot, const store::Op* ops) {
+  for (uint32_t i = 0; i < slot.count; ++i) {
+    if (ops[i].code == Code::kTooLarge) return FailLargeGroup(c);
   }
-  c.AddSlot(FormatExisted, args.size() - 1);
+  FormatExisted(c, slot, ops);
+}
+
+void CountExisting(Connection& c, Args args, OpKind kind, GroupRole role) {
+  for (std::string_view key : args.subspan(1)) {
+    store::Op* op = c.AddOp(kind, key);
+    if (op == nullptr) return;
+    op->group = role;
+  }
+  c.AddSlot(kind == OpKind::kDelete ? FormatDeleted : FormatExisted, args.size() - 1);
 }
 
 bool TooManyOps(Connection& c, size_t ops) {
@@ -214,11 +224,11 @@ void GetEx(Connection& c, Args args) {
 }
 
 void Del(Connection& c, Args args) {
-  if (!TooManyOps(c, args.size() - 1)) CountExisting(c, args, OpKind::kDelete);
+  if (!TooManyOps(c, args.size() - 1)) CountExisting(c, args, OpKind::kDelete, GroupRole::kWhole);
 }
 
 void Exists(Connection& c, Args args) {
-  if (!TooManyOps(c, args.size() - 1)) CountExisting(c, args, OpKind::kGet);
+  if (!TooManyOps(c, args.size() - 1)) CountExisting(c, args, OpKind::kGet, GroupRole::kElseGroup);
 }
 
 void ObjectEncoding(Connection& c, Args args) {

@@ -9,7 +9,13 @@ namespace quipu::resp {
 namespace {
 
 using store::ExpireRule;
+using store::GroupRole;
 using store::OpKind;
+
+void FormatMutated(Connection& c, const Slot& slot, const store::Op* op) {
+  if (op->code == Code::kTooLarge) return FailLargeGroup(c);
+  FormatHappened(c, slot, op);
+}
 
 // The rule of the options NX, XX, GT, LT; false after an error reply.
 bool ParseRule(Connection& c, Args words, ExpireRule* rule) {
@@ -59,7 +65,8 @@ void SetExpiry(Connection& c, Args args, ExpiryUnit unit) {
   if (op == nullptr) return;
   op->expire_rule = rule;
   op->expire_at_ms = *at;
-  c.AddSlot(FormatHappened);
+  op->group = GroupRole::kWhole;
+  c.AddSlot(FormatMutated);
 }
 
 constexpr int64_t kNoKey = -2;
@@ -76,7 +83,10 @@ void FormatExpiry(Connection& c, const Slot&, const store::Op* op) {
 }
 
 void ShowExpiry(Connection& c, Args args, Slot::Format format) {
-  if (c.AddOp(OpKind::kGet, args[1]) != nullptr) c.AddSlot(format);
+  store::Op* op = c.AddOp(OpKind::kGet, args[1]);
+  if (op == nullptr) return;
+  op->group = GroupRole::kElseGroup;
+  c.AddSlot(format);
 }
 
 }  // namespace
@@ -90,7 +100,8 @@ void Persist(Connection& c, Args args) {
   store::Op* op = c.AddOp(OpKind::kExpire, args[1]);
   if (op == nullptr) return;
   op->expire_rule = ExpireRule::kClear;
-  c.AddSlot(FormatHappened);
+  op->group = GroupRole::kWhole;
+  c.AddSlot(FormatMutated);
 }
 
 void Ttl(Connection& c, Args args) { ShowExpiry(c, args, FormatExpiry<true, false>); }

@@ -10,19 +10,34 @@
 namespace quipu::resp {
 namespace {
 
-using store::ExpireRule;
+using store::Condition;
+using store::CounterEntry;
+using store::GroupRole;
 using store::OpKind;
 
-constexpr size_t kFieldsMax = 100'000;
+constexpr size_t kFieldsMax = 100'000;    // in one reply
+constexpr size_t kScanCountMax = 10'000;  // fields a page, however many COUNT asks for
 
 enum class Parts : uint8_t { kCount, kFields, kValues, kBoth };
 
-struct Field {
-  std::string_view name;
-  int64_t value = 0;
-};
+// A read of the group `key`, whose fields will be in the newest listing of the work; false after an error reply.
+bool AddGroupRead(Connection& c, std::string_view key) {
+  store::Op* op = c.AddOp(OpKind::kGet, key);
+  if (op == nullptr) return false;
+  op->group = GroupRole::kWhole;
+  op->listing = &c.work().listings.emplace_back().entries;
+  return true;
+}
 
-void WriteGroup(ReplyBuffer& out, Parts parts, std::span<const Field> fields) {
+void FormatGroup(Connection& c, const Slot& slot, const store::Op* op) {
+  if (op->code != Code::kOk) return c.FailOp(op->code);
+  const std::vector<CounterEntry>& fields = *op->listing;
+  auto parts = static_cast<Parts>(slot.extra);
+  ReplyBuffer& out = c.out();
+  if (parts != Parts::kCount && fields.size() > kFieldsMax) {
+    return out.Error(
+        fmt::format("ERR the group has {} fields, at most {} in one reply, use HSCAN", fields.size(), kFieldsMax));
+  }
   switch (parts) {
     case Parts::kCount:
       return out.Integer(static_cast<int64_t>(fields.size()));
@@ -34,73 +49,46 @@ void WriteGroup(ReplyBuffer& out, Parts parts, std::span<const Field> fields) {
       out.Map(fields.size());
       break;
   }
-  for (const Field& field : fields) {
-    if (parts != Parts::kValues) out.Bulk(field.name);
+  for (const CounterEntry& field : fields) {
+    if (parts != Parts::kValues) out.Bulk(SplitGrouped(field.name).field);
     if (parts != Parts::kFields) out.BulkInteger(field.value);
   }
 }
 
-// In a transaction: from the reads of all names that may be fields by now.
-void FormatGroup(Connection& c, const Slot& slot, const store::Op* ops) {
-  std::vector<Field> fields;
-  for (uint32_t i = 0; i < slot.count; ++i) {
-    if (ops[i].code != Code::kOk) return c.FailOp(ops[i].code);
-    if (ops[i].exists) fields.push_back({.name = SplitGrouped(ops[i].name).field, .value = ops[i].value});
-  }
-  WriteGroup(c.out(), static_cast<Parts>(slot.extra), fields);
-}
-
-// Reads every field that the listing found and every one that commands before this one touched.
-void ReadGroupInTransaction(Connection& c, std::string_view group, Parts parts) {
-  Transaction& t = c.transaction();
-  Work& work = c.work();
-  std::vector<std::string_view> names;
-  for (const std::string& name : t.queue[t.current].names) names.push_back(work.arena.Concat({name}));
-  for (const store::Op& op : work.ops) {
-    if (op.ns == c.ns() && SplitGrouped(op.name).group == group) names.push_back(op.name);
-  }
-  std::sort(names.begin(), names.end());
-  names.erase(std::unique(names.begin(), names.end()), names.end());
-  if (work.ops.size() + names.size() > store::kBatchOpsMax) {
-    return c.Fail(fmt::format("ERR the transaction needs more than {} counters", store::kBatchOpsMax));
-  }
-  if (names.empty()) return WriteGroup(c.reply(), parts, {});
-  for (std::string_view name : names) c.AddOp(OpKind::kGet, name);
-  c.AddSlot(FormatGroup, names.size(), static_cast<uint64_t>(parts));
-}
-
-template <Parts kParts>
-void GroupListed(Connection& c, Args args);
-
 template <Parts kParts>
 void ReadGroup(Connection& c, Args args) {
-  if (c.transaction().running()) return ReadGroupInTransaction(c, args[1], kParts);
-  std::string prefix = fmt::format("{}[", args[1]);
-  if (!IsCounterName(prefix)) {
-    return c.Fail(fmt::format("ERR invalid counter name: {}", CheckCounterName(prefix).message()));
-  }
-  store::ScanOp& scan = c.NewScan();
-  scan.order = store::ScanOp::Order::kName;
-  scan.prefix = std::move(prefix);
-  scan.limit = kFieldsMax;
-  c.StartScan(GroupListed<kParts>);
+  if (AddGroupRead(c, args[1])) c.AddSlot(FormatGroup, 1, static_cast<uint64_t>(kParts));
 }
 
-template <Parts kParts>
-void GroupListed(Connection& c, Args args) {
-  store::ScanOp& scan = c.scan();
-  if (!scan.status.ok()) return c.Fail(ErrorText(scan.status));
-  if (scan.more) return c.Fail(fmt::format("ERR the group has more than {} fields, use SCAN", scan.limit));
-  std::vector<Field> fields;
-  for (const store::CounterEntry& entry : scan.entries) {
-    GroupedName name = SplitGrouped(entry.name);
-    if (name.group != args[1]) continue;
-    if (c.transaction().prefetching())
-      c.transaction().queue[c.transaction().current].names.push_back(entry.name);
-    else
-      fields.push_back({.name = name.field, .value = entry.value});
+// A page ends only between different hashes, so the cursor, the first hash that it does not hold, says exactly what has
+// been seen, whatever else comes or goes. All hashes of a group, hence all its cursors, are of one partition.
+void FormatScan(Connection& c, const Slot& slot, const store::Op* op) {
+  if (op->code != Code::kOk) return c.FailOp(op->code);
+  const GroupListing& listing = c.work().listings[slot.extra];
+  if (listing.cursor != 0 && PartitionOf(listing.cursor) != PartitionOf(op->hash)) {
+    c.server().CountError(text::kInvalidCursor);
+    return c.out().Error(text::kInvalidCursor);
   }
-  if (!c.transaction().prefetching()) WriteGroup(c.reply(), kParts, fields);
+  std::vector<std::pair<uint64_t, const CounterEntry*>> rest;
+  for (const CounterEntry& field : listing.entries) {
+    uint64_t hash = HashCounter(op->ns, field.name);
+    if (hash >= listing.cursor) rest.emplace_back(hash, &field);
+  }
+  std::sort(rest.begin(), rest.end());
+  size_t end = std::min(listing.count, rest.size());
+  while (end > 0 && end < rest.size() && rest[end].first == rest[end - 1].first) ++end;
+  uint64_t next = end < rest.size() ? rest[end].first : 0;
+  rest.resize(end);
+  std::erase_if(rest,
+                [&](const auto& field) { return !GlobMatch(listing.pattern, SplitGrouped(field.second->name).field); });
+  ReplyBuffer& out = c.out();
+  out.Array(2);
+  out.Bulk(fmt::format("{}", next));
+  out.Array(rest.size() * 2);
+  for (const auto& [hash, field] : rest) {
+    out.Bulk(SplitGrouped(field->name).field);
+    out.BulkInteger(field->value);
+  }
 }
 
 // The same reply for a field's value after HINCRBY and so on comes from formats.h; these count the new ones.
@@ -113,16 +101,23 @@ void FormatCreated(Connection& c, const Slot& slot, const store::Op* ops) {
   c.out().Integer(created);
 }
 
-void FormatType(Connection& c, const Slot& slot, const store::Op* op) {
-  if (op->code != Code::kOk) return c.FailOp(op->code);
-  bool is_group = slot.extra != 0;
-  c.out().Simple(op->exists ? "string" : is_group ? "hash" : "none");
-}
-
 bool TooManyFields(Connection& c, size_t fields) {
   if (fields <= store::kBatchOpsMax) return false;
   c.Fail(fmt::format("ERR {} fields in one command, at most {} are allowed", fields, store::kBatchOpsMax));
   return true;
+}
+
+void SetFields(Connection& c, Args args, Slot::Format format) {
+  if (args.size() % 2 != 0) return c.FailArity(*c.command());
+  if (TooManyFields(c, args.size() / 2 - 1)) return;
+  for (size_t i = 2; i < args.size(); i += 2) {
+    int64_t value = 0;
+    if (!ParseInt64(args[i + 1], &value)) return c.Fail(text::kNotInteger);
+    store::Op* op = c.AddFieldOp(OpKind::kSet, args[1], args[i]);
+    if (op == nullptr) return;
+    op->delta = value;
+  }
+  c.AddSlot(format, args.size() / 2 - 1);
 }
 
 }  // namespace
@@ -148,18 +143,17 @@ void HMGet(Connection& c, Args args) {
   c.AddSlot(FormatBulks, args.size() - 2);
 }
 
-void HSet(Connection& c, Args args) {
-  if (args.size() % 2 != 0) return c.FailArity(*c.command());
-  if (TooManyFields(c, args.size() / 2 - 1)) return;
-  for (size_t i = 2; i < args.size(); i += 2) {
-    int64_t value = 0;
-    if (!ParseInt64(args[i + 1], &value)) return c.Fail(text::kNotInteger);
-    store::Op* op = c.AddFieldOp(OpKind::kSet, args[1], args[i]);
-    if (op == nullptr) return;
-    op->delta = value;
-    op->expire_rule = ExpireRule::kClear;
-  }
-  c.AddSlot(FormatCreated, args.size() / 2 - 1);
+void HSet(Connection& c, Args args) { SetFields(c, args, FormatCreated); }
+void HMSet(Connection& c, Args args) { SetFields(c, args, FormatOk); }
+
+void HSetNx(Connection& c, Args args) {
+  int64_t value = 0;
+  if (!ParseInt64(args[3], &value)) return c.Fail(text::kNotInteger);
+  store::Op* op = c.AddFieldOp(OpKind::kSet, args[1], args[2]);
+  if (op == nullptr) return;
+  op->delta = value;
+  op->condition = Condition::kIfMissing;
+  c.AddSlot(FormatHappened);
 }
 
 void HDel(Connection& c, Args args) {
@@ -181,76 +175,38 @@ void HGetAll(Connection& c, Args args) { ReadGroup<Parts::kBoth>(c, args); }
 
 void HScan(Connection& c, Args args) {
   uint64_t cursor = 0;
+  std::string_view pattern = "*";
+  int64_t count = 10;
   if (!ParseUint64(args[2], &cursor)) return c.Fail(text::kInvalidCursor);
   for (size_t i = 3; i < args.size(); i += 2) {
-    int64_t count = 0;
     if (i + 1 == args.size()) return c.Fail(text::kSyntax);
     if (EqualsIgnoreCase(args[i], "COUNT")) {
       if (!ParseInt64(args[i + 1], &count)) return c.Fail(text::kNotInteger);
       if (count < 1) return c.Fail(text::kSyntax);
-    } else if (!EqualsIgnoreCase(args[i], "MATCH")) {
+    } else if (EqualsIgnoreCase(args[i], "MATCH")) {
+      pattern = args[i + 1];
+    } else {
       return c.Fail(text::kSyntax);
     }
   }
-  // The whole group comes in one page, so the only cursor that we give out is 0.
-  if (cursor != 0) return c.Fail(text::kInvalidCursor);
-  std::string prefix = fmt::format("{}[", args[1]);
-  if (!IsCounterName(prefix)) {
-    return c.Fail(fmt::format("ERR invalid counter name: {}", CheckCounterName(prefix).message()));
-  }
-  store::ScanOp& scan = c.NewScan();
-  scan.order = store::ScanOp::Order::kName;
-  scan.prefix = std::move(prefix);
-  scan.limit = kFieldsMax;
-  c.StartScan([](Connection& to, Args words) {
-    if (!to.scan().status.ok()) return to.Fail(ErrorText(to.scan().status));
-    std::string_view pattern;
-    for (size_t i = 3; i < words.size(); i += 2) {
-      if (EqualsIgnoreCase(words[i], "MATCH")) pattern = words[i + 1];
-    }
-    std::vector<Field> fields;
-    for (const store::CounterEntry& entry : to.scan().entries) {
-      GroupedName name = SplitGrouped(entry.name);
-      if (name.group != words[1] || (!pattern.empty() && !GlobMatch(pattern, name.field))) continue;
-      fields.push_back({.name = name.field, .value = entry.value});
-    }
-    ReplyBuffer& out = to.reply();
-    out.Array(2);
-    out.Bulk("0");
-    out.Array(fields.size() * 2);
-    for (const Field& field : fields) {
-      out.Bulk(field.name);
-      out.BulkInteger(field.value);
-    }
-  });
+  if (!AddGroupRead(c, args[1])) return;
+  GroupListing& listing = c.work().listings.back();
+  listing.cursor = cursor;
+  listing.count = std::min(static_cast<size_t>(count), kScanCountMax);
+  listing.pattern = c.work().arena.Concat({pattern});
+  c.AddSlot(FormatScan, 1, c.work().listings.size() - 1);
 }
 
 // A counter is a string, also where a group of that name exists.
 void Type(Connection& c, Args args) {
-  Transaction& t = c.transaction();
-  if (t.running()) {
-    if (c.AddOp(OpKind::kGet, args[1]) == nullptr) return;
-    return c.AddSlot(FormatType, 1, t.queue[t.current].names.empty() ? 0 : 1);
-  }
-  if (!IsCounterName(args[1])) {
-    return c.Fail(fmt::format("ERR invalid counter name: {}", CheckCounterName(args[1]).message()));
-  }
-  store::ScanOp& scan = c.NewScan();
-  scan.order = store::ScanOp::Order::kName;
-  scan.prefix = fmt::format("{}[", args[1]);
-  scan.limit = 1;
-  c.StartScan([](Connection& to, Args words) {
-    if (!to.scan().status.ok()) return to.Fail(ErrorText(to.scan().status));
-    bool is_group = false;
-    for (const store::CounterEntry& entry : to.scan().entries) is_group |= SplitGrouped(entry.name).group == words[1];
-    Transaction& transaction = to.transaction();
-    if (transaction.prefetching()) {
-      if (is_group) transaction.queue[transaction.current].names.emplace_back(words[1]);
-      return;
-    }
-    if (to.AddOp(OpKind::kGet, words[1]) == nullptr) return;
-    to.AddSlot(FormatType, 1, is_group ? 1 : 0);
-  });
+  if (c.AddOp(OpKind::kGet, args[1]) == nullptr) return;
+  c.AddOp(OpKind::kGet, args[1])->group = GroupRole::kElseGroup;
+  c.AddSlot(
+      [](Connection& to, const Slot&, const store::Op* ops) {
+        if (ops[1].code != Code::kOk) return to.FailOp(ops[1].code);
+        to.out().Simple(ops[0].exists ? "string" : ops[1].exists ? "hash" : "none");
+      },
+      2);
 }
 
 }  // namespace quipu::resp

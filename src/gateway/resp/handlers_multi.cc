@@ -36,7 +36,9 @@ void Watch(Connection& c, Args args) {
   if (t.watched.size() + args.size() > store::kBatchOpsMax / 2) return c.Fail("ERR too many watched keys");
   size_t first = t.watched.size();
   for (std::string_view key : args.subspan(1)) {
-    if (c.AddOp(store::OpKind::kGet, key) == nullptr) return;
+    store::Op* op = c.AddOp(store::OpKind::kGet, key);
+    if (op == nullptr) return;
+    op->group = store::GroupRole::kWhole;
   }
   for (std::string_view key : args.subspan(1)) t.watched.push_back({.ns = c.ns(), .name = std::string(key)});
   c.AddSlot(

@@ -1,8 +1,7 @@
 // MULTI: the commands queued so far, what is watched, and the state of EXEC.
 //
-// EXEC runs in two passes. First the commands that need a listing (HGETALL, KEYS, ...) ask for it, one after the
-// other. Then all handlers run and fill one atomic batch. A hash read takes only the field names from its listing,
-// and reads their values in the batch, so that it sees what the commands before it in the transaction did.
+// EXEC runs in two passes. First the commands that list counters (SCAN, KEYS, QUIPU.TOP) are answered, one after the
+// other: they show the moment before. Then all other handlers run and fill one atomic batch.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -22,8 +21,7 @@ struct Transaction {
     const CommandSpec* spec = nullptr;
     size_t first_arg = 0;
     size_t arg_count = 0;
-    // From the first pass: names found by the listing, or a reply already written.
-    std::vector<std::string> names;
+    // From the first pass: the reply.
     bool started = false;
     bool replied = false;
     size_t reply_begin = 0;

@@ -113,5 +113,28 @@ TEST(Multi, AnUnknownOutcomeIsOneErrorForTheWholeTransaction) {
   }
 }
 
+TEST(Multi, SeesAGroupAsItIsAtThatMoment) {
+  World w;
+  w.Ask("HSET h a 1");
+  EXPECT_EQ(w.Ask("MULTI\r\nHINCRBY h b 2\r\nHGETALL h\r\nDEL h\r\nHLEN h\r\nTYPE h\r\nHINCRBY h c 3\r\nTYPE h\r\n"
+                  "HSCAN h 0\r\nEXEC"),
+            "+OK|+QUEUED|+QUEUED|+QUEUED|+QUEUED|+QUEUED|+QUEUED|+QUEUED|+QUEUED|"
+            "*8|:2|*4|$1|a|$1|1|$1|b|$1|2|:1|:0|+none|:3|+hash|*2|$1|0|*2|$1|c|$1|3|");
+}
+
+TEST(Multi, AWatchedGroupHasChangedWhenAFieldDid) {
+  World w;
+  auto other = w.Connect();
+  w.Ask("HSET h a 1");
+  for (const char* change : {"HINCRBY h a 1", "HINCRBY h new 0", "HDEL h a", "EXPIRE h 100", "SET h 1", "DEL h"}) {
+    EXPECT_EQ(w.Ask("WATCH h"), "+OK|");
+    w.Ask(*other, change);
+    EXPECT_EQ(w.Ask("MULTI\r\nINCR k\r\nEXEC"), "+OK|+QUEUED|*-1|") << change;
+  }
+  EXPECT_EQ(w.Ask("WATCH h"), "+OK|");
+  w.Ask(*other, "HSET other a 1");
+  EXPECT_EQ(w.Ask("MULTI\r\nINCR k\r\nEXEC"), "+OK|+QUEUED|*1|:1|");
+}
+
 }  // namespace
 }  // namespace quipu::resp

@@ -38,6 +38,7 @@ void Work::Reset() {
   if (slots.capacity() > kOpsKept) slots = {};
   literals.Clear();
   arena.Reset();
+  listings.clear();
   atomic = false;
   has_source = false;
   watched = 0;

@@ -5,6 +5,7 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <initializer_list>
 #include <memory>
 #include <string_view>
@@ -42,11 +43,21 @@ struct Slot {
   bool silent = false;  // a part of a longer command: `format` takes note and writes nothing
 };
 
+// What a command that reads a whole group asks for and gets. A page of HSCAN: the fields from `cursor` on in the order
+// of their hashes.
+struct GroupListing {
+  std::vector<store::CounterEntry> entries;
+  uint64_t cursor = 0;
+  size_t count = 0;
+  std::string_view pattern;
+};
+
 struct Work {
   std::vector<store::Op> ops;
   std::vector<Slot> slots;
   ReplyBuffer literals;  // replies that need no op, in the order of their slots
   Arena arena;
+  std::deque<GroupListing> listings;
   store::SourceStep source;
   bool atomic = false;
   bool has_source = false;
