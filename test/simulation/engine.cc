@@ -2,11 +2,14 @@
 
 #include <map>
 
+#include "store/embedded/check.h"
 #include "store/embedded/engine.h"
 #include "store/memory/memory_store.h"
 
 namespace quipu::simulation {
 namespace {
+
+constexpr const char* kDataDir = "/data";
 
 // An embedded engine with one shard, as the one store that the simulator sees.
 class EmbeddedStore final : public store::EventStore {
@@ -37,7 +40,7 @@ class EmbeddedStore final : public store::EventStore {
 Result<std::unique_ptr<store::EventStore>> OpenEmbedded(const EngineContext& c) {
   sim::SimRandom& tuning = *c.tuning;
   store::EngineOptions options;
-  options.data_dir = "/data";
+  options.data_dir = kDataDir;
   store::ShardOptions& shard = options.shard;
   shard.journal.segment_bytes = uint64_t{1} << (20 + tuning.Below(3));
   shard.journal.frame_bytes_max = size_t{128} << (10 + tuning.Below(2));
@@ -65,11 +68,22 @@ Result<std::unique_ptr<store::EventStore>> OpenEmbedded(const EngineContext& c) 
   return std::unique_ptr<store::EventStore>(std::make_unique<EmbeddedStore>(std::move(engine).value()));
 }
 
+std::string CheckEmbedded(rt::Disk* disk) {
+  Result<store::CheckReport> report = store::CheckDataDirectory(disk, kDataDir, {.block_cache_bytes = 1u << 20});
+  if (!report.ok()) return report.status().ToString();
+  std::string text;
+  for (const store::CheckFinding& finding : report->findings) {
+    text += fmt::format("{}: {}; ", finding.place, finding.text);
+    if (text.size() > 500) break;
+  }
+  return text;
+}
+
 }  // namespace
 
 const Engine* FindEngine(const std::string& name) {
   static const std::map<std::string, Engine> kEngines = {
-      {"embedded", {.name = "embedded", .done_in_order = false, .open = OpenEmbedded}},
+      {"embedded", {.name = "embedded", .done_in_order = false, .open = OpenEmbedded, .check = CheckEmbedded}},
       {"memory",
        {.name = "memory",
         .survives_crashes = false,

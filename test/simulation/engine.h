@@ -27,6 +27,8 @@ struct Engine {
   bool survives_crashes = true;
   bool done_in_order = true;
   std::function<Result<std::unique_ptr<store::EventStore>>(const EngineContext&)> open;
+  // Recounts the data of a closed store from its events. Empty, or what is wrong; may be null.
+  std::function<std::string(rt::Disk*)> check;
 };
 
 // "memory", "embedded"; null for another name.

@@ -116,6 +116,7 @@ RunResult Run::Execute() {
       Crash();
     } else {
       CloseOrderly();
+      if (ok()) CheckData();
       if (!ok() || !Start()) break;
       acked_ = model_.last_step();
       VerifyRecovery();
@@ -145,6 +146,7 @@ RunResult Run::ExecuteScript(const Script& script) {
   if (ok() && model_.counters().empty()) SetUpNamespaces();
   if (ok()) VerifyRecovery();
   if (ok()) CloseOrderly();
+  if (ok()) CheckData();
   if (ok() && StartOnce()) VerifyRecovery();
   return TakeResult();
 }

@@ -116,6 +116,8 @@ class Run {
   void CompareAll();
   void CompareListings(NamespaceId ns);
   void JudgeLedger();
+  // Of the closed store: what is on the disk adds up.
+  void CheckData();
 
   const uint64_t seed_;
   const Scenario& scenario_;

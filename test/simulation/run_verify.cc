@@ -229,6 +229,15 @@ void Run::JudgeLedger() {
   }
 }
 
+void Run::CheckData() {
+  if (engine_.check == nullptr) return;
+  SetFaults(false);
+  result_.counts["comparisons"] += 1;
+  const std::string wrong = engine_.check(&disk_);
+  if (!wrong.empty()) Fail("check: " + wrong);
+  loop_.Abandon();
+}
+
 bool Run::CollectSources(std::map<store::SourceId, uint64_t>* out) {
   for (uint64_t anchor = 0; anchor < kSourceAnchors && ok(); ++anchor) {
     bool done = false;

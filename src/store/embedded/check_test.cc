@@ -67,6 +67,25 @@ TEST(Check, FindsNothingInAnIntactDirectoryAndSaysWhatItRecounted) {
   EXPECT_GT(report.journal_frames, 20u);
 }
 
+// Adds without a token are summed into one record of the frame, and the refusal stands between two of them.
+TEST(Check, FindsNothingWhereARefusalStandsBetweenTwoAddsOfOneFrame) {
+  World world;
+  ASSERT_TRUE(world.Start().ok());
+  const Op add{.kind = OpKind::kAdd, .name = "c", .delta = 5};
+  const Op refused{.kind = OpKind::kAdd, .bounded = true, .name = "c", .token = "refused", .delta = 100, .ceiling = 50};
+  std::vector<Op> ops = {add, add, refused, add};
+  for (Op& op : ops) op.hash = HashCounter(op.ns, op.name);
+  bool done = false;
+  Batch batch{.ops = ops, .on_done = [](Batch* b) { *static_cast<bool*>(b->owner) = true; }, .owner = &done};
+  world.store()->Submit(&batch);
+  world.Wait(&done);
+  EXPECT_EQ(ops[1].position, ops[0].position);
+  EXPECT_EQ(ops[2].outcome, Outcome::kRefused);
+  EXPECT_EQ(ops[3].value, 15);
+  world.Stop();
+  EXPECT_EQ(Findings(Check(&world)), "");
+}
+
 // The directory of Fill with rows added to the sorted runs that no settle would write.
 CheckReport CheckWith(const std::function<void(SettledStore*, SettleRun*)>& plant) {
   World world;

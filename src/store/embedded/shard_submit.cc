@@ -162,7 +162,11 @@ Position Shard::Commit(Op* op, CounterSlot** slot, const CounterState& before, c
   SumSlots slots;
   size_t bytes = EncodeCounter(r, frame_us, at, &slots);
   Position position = journal_->Append(bytes, 1, urgent);
-  if (op->outcome == Outcome::kRefused) return position;  // kept for its token; the counter is as it was
+  if (op->outcome == Outcome::kRefused) {
+    // Kept for its token; the counter is as it was. The record says so: no later add may join a sum before it.
+    open_sums_[op->hash & (open_sums_.size() - 1)] = {};
+    return position;
+  }
   if (!*slot && after.exists) *slot = counters_.Insert(op->hash, op->ns, op->name);
   if (*slot) SetSlot(*slot, after, position);
   if (after.exists != before.exists) counts_.Add(op->ns, after.exists ? 1 : ~uint64_t{0});
