@@ -117,9 +117,9 @@ bool JudgeGates(const std::vector<Scenario>& scenarios, const std::map<std::stri
 }
 
 void PrintTable(const std::map<std::string, ScenarioSum>& sums) {
-  constexpr std::array kColumns = {"adds",         "replays",        "conflicts",    "recoveries",
-                                   "power_losses", "process_deaths", "faults",       "unknown",
-                                   "comparisons",  "damages_found",  "virtual_hours"};
+  constexpr std::array kColumns = {"adds",         "replays",        "conflicts",  "recoveries",
+                                   "power_losses", "process_deaths", "faults",     "unknown",
+                                   "comparisons",  "damages_found",  "ns_changes", "virtual_hours"};
   fmt::print("{:12} {:>7}", "scenario", "seeds");
   for (const char* column : kColumns) fmt::print(" {:>14}", column);
   fmt::print("\n");

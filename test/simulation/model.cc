@@ -45,6 +45,11 @@ std::string NameOf(const Counter& counter) {
   return fmt::format("counter '{}' of namespace {}", counter.name.substr(0, 60), counter.ns);
 }
 
+bool SameNamespace(const Namespace& a, const Namespace& b) {
+  return a.id == b.id && a.name == b.name && a.version == b.version && a.deleted == b.deleted &&
+         a.settings == b.settings && a.tokens_known_since_us == b.tokens_known_since_us;
+}
+
 Answer AnswerOf(const Op& op) {
   return {.outcome = op.outcome,
           .existed = op.existed,
@@ -81,6 +86,20 @@ int Model::AddToken(Token token) {
 }
 
 void Model::SetNamespaces(const NamespaceTable& table) { namespaces_ = table.all(); }
+
+const Namespace& Model::ChangeNamespace(NamespaceId id, const NamespaceSettings& settings) {
+  Namespace& ns = namespaces_[id];
+  Step step;
+  step.namespace_before = ns;
+  steps_.push_back(std::move(step));
+  // What was given up, or never kept, is not known again by a longer horizon.
+  const bool was_memory = ns.settings.durability == Durability::kMemory;
+  if (was_memory && settings.durability != Durability::kMemory) ns.tokens_known_since_us = now_us_;
+  if (!was_memory && settings.token_horizon_ms > ns.settings.token_horizon_ms) ns.tokens_known_since_us = Floor(id);
+  ns.settings = settings;
+  ++ns.version;
+  return ns;
+}
 
 void Model::SetNow(Micros now_us, Micros wall_us) {
   now_us_ = now_us;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -102,12 +103,16 @@ using CodeSet = uint64_t;
 constexpr CodeSet SetOf(Code code) { return CodeSet{1} << static_cast<int>(code); }
 
 std::string NameOf(const Counter& counter);
+bool SameNamespace(const Namespace& a, const Namespace& b);
 
 class Model {
  public:
   int AddCounter(NamespaceId ns, std::string name, uint64_t hash, bool adds_only);
   int AddToken(Token token);
   void SetNamespaces(const NamespaceTable& table);
+  // A namespace is changed now. Returns it as it must be from here on.
+  const Namespace& ChangeNamespace(NamespaceId id, const NamespaceSettings& settings);
+  const std::vector<Namespace>& namespaces() const { return namespaces_; }
 
   // The time by which the store judges, as it says itself (the run checks that it may), and the wall clock, by which it
   // may begin a new commit.
@@ -139,6 +144,7 @@ class Model {
   struct Touched {
     int counter = -1;
     int token = -1;
+    bool is_namespace = false;
   };
   Touched UndoLast();
   // Steps up to this one can never be undone any more.
@@ -167,6 +173,7 @@ class Model {
     bool has_source = false;
     store::SourceId source;
     uint64_t source_before = 0;
+    std::optional<Namespace> namespace_before;
     bool ends_group = true;
   };
   struct Verdict {

@@ -130,7 +130,8 @@ Model::Touched Model::UndoLast() {
   QUIPU_ASSERT(!steps_.empty(), "nothing left to undo");
   Step step = std::move(steps_.back());
   steps_.pop_back();
-  Touched touched{.counter = step.counter, .token = step.token};
+  Touched touched{.counter = step.counter, .token = step.token, .is_namespace = step.namespace_before.has_value()};
+  if (step.namespace_before) namespaces_[step.namespace_before->id] = *step.namespace_before;
   if (step.has_source) {
     if (step.source_before == 0) {
       sources_.erase(step.source);

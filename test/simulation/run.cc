@@ -125,53 +125,6 @@ RunResult Run::Execute() {
   return TakeResult();
 }
 
-RunResult Run::ExecuteScript(const Script& script) {
-  disk_.CrashAt(script.crash_at);
-  Live();
-  result_.counts["script_calls"] = static_cast<double>(disk_.calls());
-  if (!ok()) return TakeResult();
-  Destroy();
-  script.power ? disk_.PowerLoss() : disk_.Restart();
-  Log("{} at step {}, {} shown", script.power ? "power loss" : "death", model_.last_step(), acked_);
-  const uint64_t before = disk_.calls();
-  disk_.CrashAt(script.recovery_crash_at == 0 ? 0 : before + script.recovery_crash_at);
-  if (!StartOnce() && disk_.off()) {
-    Destroy();
-    script.power ? disk_.PowerLoss() : disk_.Restart();
-    disk_.CrashAt(0);
-    StartOnce();
-  }
-  disk_.CrashAt(0);
-  result_.counts["recovery_calls"] = static_cast<double>(disk_.calls() - before);
-  if (ok() && model_.counters().empty()) SetUpNamespaces();
-  if (ok()) VerifyRecovery();
-  if (ok()) CloseOrderly();
-  if (ok()) CheckData();
-  if (ok() && StartOnce()) VerifyRecovery();
-  return TakeResult();
-}
-
-void Run::Live() {
-  if (!StartOnce()) return;
-  SetUpNamespaces();
-  if (!ok()) return;
-  batches_left_ = static_cast<uint64_t>(scenario_.DrawInt("steps", &random_));
-  const auto off = [this] { return !ok() || disk_.off(); };
-  loop_.Post([this] { Tick(); });
-  loop_.RunUntil([&] { return off() || batches_left_ == 0; }, std::numeric_limits<int64_t>::max());
-  // Time for it to settle and to merge.
-  loop_.RunUntil(off, clock_.MonoMicros() + 180 * kSecond);
-  if (off()) return;
-  bool closed = false;
-  store_->Close([&](Status status) {
-    closed = true;
-    if (!disk_.off() && !status.ok()) Fail("close: " + status.ToString());
-    if (status.ok() && in_flight_.empty()) acked_ = model_.last_step();
-  });
-  loop_.RunUntil([&] { return off() || closed; }, std::numeric_limits<int64_t>::max());
-  disk_.PowerOff();
-}
-
 RunResult Run::TakeResult() {
   const Model::Tally& tally = model_.tally();
   const sim::DiskCounts& disk = disk_.counts();
@@ -373,7 +326,42 @@ void Run::Done(ClientBatch* client) {
 
 bool Run::InLedger(int counter) const {
   const Counter& c = model_.counters()[static_cast<size_t>(counter)];
-  return c.adds_only && model_.settings(c.ns).durability == Durability::kSync;
+  const bool may_change = c.ns % 2 == 1;  // Workload::ChangedSettings
+  return c.adds_only && !may_change && model_.settings(c.ns).durability == Durability::kSync;
+}
+
+void Run::ChangeNamespaces() {
+  for (NamespaceId id = 0; id < model_.namespaces().size() && ok(); ++id) {
+    const std::optional<NamespaceSettings> settings = workload_.ChangedSettings(id);
+    if (!settings) continue;
+    Send(workload_.Reads(0, 1));  // says by which time the store judges
+    if (!ok()) return;
+    const Namespace before = model_.namespaces()[id];
+    const uint64_t step = model_.last_step() + 1;
+    store_->PutNamespace(
+        before.name, before.version, *settings, [this, step, version = before.version + 1](auto result) {
+          if (result.ok()) {
+            if (result->version != version)
+              Fail(fmt::format("namespace: version {}, should be {}", result->version, version));
+            acked_ = std::max(acked_, step);
+            return;
+          }
+          const Code code = result.status().code();
+          const bool unknown = code == Code::kUnknownOutcome && (AllowedCodes() & SetOf(Code::kReadOnly)) != 0;
+          if (!unknown && (AllowedCodes() & SetOf(code)) == 0) Fail("namespace: " + result.status().ToString());
+        });
+    const Namespace& now = store_->Namespaces()->Get(id);
+    if (now.version == before.version) continue;  // refused; the code is judged when it comes
+    const Namespace& want = model_.ChangeNamespace(id, *settings);
+    result_.counts["ns_changes"] += 1;
+    int64_t& least_ms = horizon_ms_least_.try_emplace(id, before.settings.token_horizon_ms).first->second;
+    least_ms = std::min(least_ms, settings->token_horizon_ms);
+    Log("namespace {} has version {}: {}", id, now.version, NamespaceSettingsToJson(now.settings));
+    if (!SameNamespace(now, want)) {
+      Fail(fmt::format("namespace {}: {} known since {}, should be {} known since {}", id, NamespaceToJson(now),
+                       now.tokens_known_since_us, NamespaceToJson(want), want.tokens_known_since_us));
+    }
+  }
 }
 
 void Run::NoteUnanswered(const ClientBatch& client) {
@@ -417,6 +405,7 @@ void Run::Tick() {
   const uint64_t group = std::min(batches_left_, random_.Skewed(8));
   for (uint64_t i = 0; i < group && ok(); ++i) Send(workload_.Next(loop_.WallMicros()));
   batches_left_ -= group;
+  if (ok()) ChangeNamespaces();
   if (fenced_) batches_left_ = std::min<uint64_t>(batches_left_, 5);
   if (random_.Chance(clock_jump_)) {
     const int64_t jump =

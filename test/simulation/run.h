@@ -55,6 +55,7 @@ class Run {
     std::vector<Op> counters;  // by counter
     std::map<int, Op> tokens;
     std::map<store::SourceId, uint64_t> sources;
+    std::vector<Namespace> namespaces;
     bool complete = true;  // nothing was refused for damage
   };
 
@@ -96,6 +97,7 @@ class Run {
   static void OnDone(store::Batch* batch);
   void Done(ClientBatch* client);
   bool InLedger(int counter) const;
+  void ChangeNamespaces();
   void NoteUnanswered(const ClientBatch& client);
   void NoteInLedger(const ClientBatch& client);
   bool SendAndWait(std::vector<std::unique_ptr<ClientBatch>> batches);
@@ -149,6 +151,7 @@ class Run {
   uint64_t acked_ = 0;                                   // the newest step that must survive
   uint64_t acked_before_ = 0;                            // the same before the last moment at which an answer arrived
   int64_t acked_at_us_ = 0;
+  std::map<NamespaceId, int64_t> horizon_ms_least_;  // ever
   // The store's time: what it said last in this life, and what a commit that was acknowledged says of it.
   Micros judged_us_ = kNoTime, committed_us_ = kNoTime;
   Micros wall_highest_us_ = kNoTime;              // ever

@@ -72,6 +72,7 @@ bool Run::Collect(const std::vector<int>& tokens, Recovered* out) {
     }
   }
   collected_.clear();
+  out->namespaces = store_->Namespaces()->all();
   return ok() && CollectSources(&out->sources);
 }
 
@@ -109,15 +110,19 @@ std::string Run::FindPrefix(const Recovered& recovered, const std::vector<int>& 
         tokens_off.erase(token);
     }
   };
-  for (size_t i = 0; i < recovered.counters.size(); ++i) look(static_cast<int>(i), -1);
-  for (int token : tokens) look(-1, token);
+  const auto look_at_all = [&] {
+    for (size_t i = 0; i < recovered.counters.size(); ++i) look(static_cast<int>(i), -1);
+    for (int token : tokens) look(-1, token);
+  };
+  look_at_all();
   const uint64_t end = model_.last_step();
   std::string best;
   size_t best_count = ~size_t{0};
   while (true) {
     result_.counts["comparisons"] += 1;
     const bool sources_off = recovered.complete && recovered.sources != model_.sources();
-    const size_t off = counters_off.size() + tokens_off.size() + (sources_off ? 1 : 0);
+    const bool namespaces_off = !std::ranges::equal(recovered.namespaces, model_.namespaces(), SameNamespace);
+    const size_t off = counters_off.size() + tokens_off.size() + (sources_off ? 1 : 0) + (namespaces_off ? 1 : 0);
     const uint64_t step = model_.last_step();
     if (off == 0 && model_.IsBoundary(step)) {
       if (step >= floor) return "";
@@ -129,6 +134,7 @@ std::string Run::FindPrefix(const Recovered& recovered, const std::vector<int>& 
       best_count = off;
       best = off == 0 ? fmt::format("the middle of an atomic batch, step {}", step)
                       : fmt::format("{} things differ at step {}", off, step);
+      if (namespaces_off) best += "; namespaces differ";
       if (sources_off) {
         best += "; sources " + SourcesText(recovered.sources) + ", should be " + SourcesText(model_.sources());
       }
@@ -150,7 +156,7 @@ std::string Run::FindPrefix(const Recovered& recovered, const std::vector<int>& 
     }
     if (step + 1 == model_.first_undoable()) break;
     const Model::Touched touched = model_.UndoLast();
-    look(touched.counter, touched.token);
+    touched.is_namespace ? look_at_all() : look(touched.counter, touched.token);
   }
   return fmt::format("what came back is no prefix of what was decided (steps {} to {}); nearest: {}", floor, end, best);
 }
@@ -193,8 +199,10 @@ void Run::ResolveUnknown() {
 void Run::NoteUnresolved(int token, const std::vector<Unanswered>& requests) {
   const Token& t = model_.tokens()[static_cast<size_t>(token)];
   if (!InLedger(t.counter) || (t.own_us != kNoTime && ledger_.IsKnown(token))) return;
+  const NamespaceId ns = model_.counters()[static_cast<size_t>(t.counter)].ns;
+  const auto least_ms = horizon_ms_least_.find(ns);
   const Micros horizon_us =
-      model_.settings(model_.counters()[static_cast<size_t>(t.counter)].ns).token_horizon_ms * 1000;
+      1000 * (least_ms == horizon_ms_least_.end() ? model_.settings(ns).token_horizon_ms : least_ms->second);
   Micros from_us = kNoTime;
   for (const Unanswered& request : requests) {
     if (request.judged_us < from_us || std::max(request.judged_us, t.own_us) + horizon_us > judged_us_) continue;

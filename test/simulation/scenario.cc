@@ -47,7 +47,7 @@ const std::map<std::string, Range>& Defaults() {
 const std::set<std::string>& Gates() {
   static const std::set<std::string> kGates = {"adds",          "replays",        "conflicts", "recoveries",
                                                "power_losses",  "process_deaths", "faults",    "comparisons",
-                                               "damages_found", "unknown"};
+                                               "damages_found", "unknown",        "ns_changes"};
   return kGates;
 }
 

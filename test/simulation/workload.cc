@@ -29,13 +29,7 @@ Workload::Workload(uint64_t seed, const Scenario& scenario, Model* model) : rand
   const int64_t extra = scenario.DrawInt("namespaces", &swarm) - 1;
   for (int64_t i = 0; i < extra; ++i) {
     NamespaceSettings s;
-    const uint64_t d = swarm.Below(5);
-    s.durability = d == 0 ? Durability::kAsync : d == 1 ? Durability::kMemory : Durability::kSync;
-    s.token_horizon_ms = 1000 * static_cast<int64_t>(swarm.Skewed(7 * 86400));
-    s.token_skew_ms = swarm.Between(0, 3600) * 1000;
-    s.token_required = swarm.Below(4) == 0;
-    s.event_retention_ms = std::max<int64_t>(s.token_horizon_ms, 86400 * 1000);
-    if (swarm.Below(3) == 0) s.counters_max = swarm.Between(1, 50);
+    DrawSettings(/*durability_too=*/true, &swarm, &s);
     namespaces_.push_back(s);
   }
   for (uint64_t& w : weights_) w = swarm.Below(3) == 0 ? 0 : swarm.Skewed(100);
@@ -49,6 +43,24 @@ Workload::Workload(uint64_t seed, const Scenario& scenario, Model* model) : rand
   huge_delta_ = share();
   hot_ = share();
   odd_time_ = share() / 4;
+  change_namespace_ = share() / 50;
+}
+
+void Workload::DrawSettings(bool durability_too, sim::SimRandom* random, NamespaceSettings* s) {
+  const uint64_t d = random->Below(5);
+  if (durability_too) s->durability = d == 0 ? Durability::kAsync : d == 1 ? Durability::kMemory : Durability::kSync;
+  s->token_horizon_ms = 1000 * static_cast<int64_t>(random->Skewed(7 * 86400));
+  s->token_skew_ms = random->Between(0, 3600) * 1000;
+  s->token_required = random->Below(4) == 0;
+  s->event_retention_ms = std::max<int64_t>(s->token_horizon_ms, 86400 * 1000);
+  s->counters_max = random->Below(3) == 0 ? random->Between(1, 50) : 0;
+}
+
+std::optional<NamespaceSettings> Workload::ChangedSettings(NamespaceId id) {
+  if (!random_.Chance(change_namespace_)) return std::nullopt;
+  NamespaceSettings s = model_->settings(id);
+  DrawSettings(id % 2 == 1, &random_, &s);
+  return s;
 }
 
 void Workload::MakeCounters(const std::vector<NamespaceId>& ids) {

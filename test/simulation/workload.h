@@ -39,6 +39,9 @@ class Workload {
 
   // Namespaces to create, by number from 1 on.
   const std::vector<NamespaceSettings>& namespaces() const { return namespaces_; }
+  // Other settings for a namespace, now and then: nothing in most calls. Those with an odd number change their
+  // durability too.
+  std::optional<NamespaceSettings> ChangedSettings(NamespaceId id);
   // Names and namespaces of the counters; after the namespaces exist.
   void MakeCounters(const std::vector<NamespaceId>& ids);
 
@@ -84,6 +87,7 @@ class Workload {
   int PickCounter(bool adds_only);
   int PickToken();
   std::unique_ptr<ClientBatch> Build(std::vector<Request> requests);
+  static void DrawSettings(bool durability_too, sim::SimRandom* random, NamespaceSettings* s);
   std::string NewTokenText(Micros wall_us, const NamespaceSettings& settings, Micros* own_us);
 
   sim::SimRandom random_;
@@ -93,7 +97,8 @@ class Workload {
   std::array<uint64_t, kKinds> weights_{};
   uint64_t weight_sum_ = 0;
   size_t batch_max_ = 1;
-  double tokenless_ = 0, atomic_ = 0, all_or_nothing_ = 0, from_source_ = 0, huge_delta_ = 0, hot_ = 0, odd_time_ = 0;
+  double tokenless_ = 0, atomic_ = 0, all_or_nothing_ = 0, from_source_ = 0, huge_delta_ = 0, hot_ = 0, odd_time_ = 0,
+         change_namespace_ = 0;
   std::vector<int> mixed_, adds_only_;
   std::deque<Model::SeenVersion> versions_;
   std::set<std::pair<int, std::string>> texts_;  // tokens in use
