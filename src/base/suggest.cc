@@ -6,7 +6,8 @@
 namespace quipu {
 namespace {
 
-constexpr size_t kWordBytesMax = 64;  // longer ones are nobody's typing error
+constexpr size_t kWordBytesMax = 64;   // longer ones are nobody's typing error
+constexpr size_t kPrefixBytesMin = 3;  // shorter ones begin too much
 
 size_t EditDistance(std::string_view a, std::string_view b) {
   std::vector<std::vector<size_t>> d(a.size() + 1, std::vector<size_t>(b.size() + 1));
@@ -36,7 +37,9 @@ std::string_view NearestWord(std::string_view word, std::span<const std::string_
       best_distance = distance;
     }
   }
-  return best;
+  if (!best.empty() || word.size() < kPrefixBytesMin) return best;
+  auto begins = std::find_if(known.begin(), known.end(), [&](auto candidate) { return candidate.starts_with(word); });
+  return begins == known.end() ? best : *begins;
 }
 
 }  // namespace quipu

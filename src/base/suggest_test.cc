@@ -16,6 +16,12 @@ TEST(NearestWord, FindsTheWordBehindATypingError) {
   EXPECT_EQ(NearestWord("token-skew", kKnown), "token_skew");
 }
 
+TEST(NearestWord, FindsWhatAWordIsTheBeginningOf) {
+  EXPECT_EQ(NearestWord("tok", kKnown), "token_horizon");
+  EXPECT_EQ(NearestWord("dur", kKnown), "durability");
+  EXPECT_EQ(NearestWord("du", kKnown), "");
+}
+
 TEST(NearestWord, SuggestsNothingForAWordThatResemblesNone) {
   EXPECT_EQ(NearestWord("shards", kKnown), "");
   EXPECT_EQ(NearestWord("", kKnown), "");

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <functional>
 
+#include "base/suggest.h"
 #include "cli/commands.h"
 #include "cli/completion.h"
 #include "cli/exit_code.h"
@@ -114,6 +115,33 @@ CommandWords WordsOf(const CLI::App& app) {
     words.commands.push_back(WordsOf(*command));
   }
   return words;
+}
+
+std::string DidYouMean(std::string_view word, const std::vector<std::string>& known) {
+  const std::vector<std::string_view> views(known.begin(), known.end());
+  const std::string_view nearest = NearestWord(word, views);
+  return nearest.empty() ? "" : fmt::format("; did you mean `{}`?", nearest);
+}
+
+// What is wrong with the words of the command line: an unknown command or option by name, else as CLI11 says it.
+std::string ParseProblem(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* command = &app;
+  while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+  const std::vector<std::string> left = app.remaining(true);
+  if (left.empty()) return error.what();
+  const CommandWords words = WordsOf(*command);
+  if (left.front().starts_with('-')) {
+    std::vector<std::string> options = words.options;
+    if (command != &app) {
+      const std::vector<std::string> common = WordsOf(app).options;
+      options.insert(options.end(), common.begin(), common.end());
+    }
+    return fmt::format("unknown option {}{}", left.front(), DidYouMean(left.front(), options));
+  }
+  if (words.commands.empty()) return error.what();
+  std::vector<std::string> names;
+  for (const CommandWords& known : words.commands) names.push_back(known.name);
+  return fmt::format("unknown command `{}`{}", left.front(), DidYouMean(left.front(), names));
 }
 
 // Common options may stand after every command of the tree that falls through to the root; keys of the configuration
@@ -247,7 +275,7 @@ int RunCommandLine(int argc, const char* const* argv) {
   } catch (const CLI::CallForHelp& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    Say(fmt::format("quipu: {}", e.what()));
+    Say(fmt::format("quipu: {}", ParseProblem(app, e)));
     Say("quipu: `quipu --help` and `quipu COMMAND --help` show the usage");
     return kExitUsage;
   }

@@ -83,8 +83,9 @@ int RunGet(const CommonOptions& common, const GetOptions& options) {
   const OutputFormat format = (*session)->format();
   const std::vector<Column> columns = {{"counter"},
                                        {"count", ColumnKind::kCount},
-                                       {"as_of"},
+                                       {"as_of", ColumnKind::kNumber},
                                        {"lag_ms", ColumnKind::kNumber},
+                                       {"exact", ColumnKind::kFlag},
                                        {"last_write_time", ColumnKind::kNumber},
                                        {"durability"}};
   std::vector<std::vector<std::string>> rows;
@@ -94,6 +95,7 @@ int RunGet(const CommonOptions& common, const GetOptions& options) {
     const std::string count = TextOf(FieldOf(*reply, "count"));
     if (count.empty()) return Fail(UnexpectedReply("QUIPU.GET"));
     rows.push_back({name, count, TextOf(FieldOf(*reply, "as_of")), TextOf(FieldOf(*reply, "lag_ms")),
+                    TextOf(FieldOf(*reply, "exact")) == "1" ? "true" : "false",
                     TextOf(FieldOf(*reply, "last_write_time")), TextOf(FieldOf(*reply, "durability"))});
   }
   if (format == OutputFormat::kTable) {

@@ -11,6 +11,7 @@ namespace {
 using client::Reply;
 
 constexpr std::string_view kScanPage = "1000";
+constexpr int64_t kTopMax = 10'000;  // the server's limit
 constexpr size_t kReadPage = 10'000;
 const std::vector<Column> kColumns = {{"value", ColumnKind::kCount}, {"counter"}};
 
@@ -83,8 +84,8 @@ int RunList(const CommonOptions& common, const ListOptions& options) {
 }
 
 int RunTop(const CommonOptions& common, const TopOptions& options) {
-  if (options.count < 1 || options.count > 100'000) {
-    return FailUsage(fmt::format("top {}: outside 1 to 100000", options.count));
+  if (options.count < 1 || options.count > kTopMax) {
+    return FailUsage(fmt::format("top {}: outside 1 to {}", options.count, kTopMax));
   }
   Result<std::unique_ptr<Session>> session = Session::Make(common);
   if (!session.ok()) return Fail(session.status());

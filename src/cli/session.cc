@@ -25,7 +25,12 @@ Result<std::string> ReadPassword(const std::string& path) {
 Result<std::unique_ptr<Session>> Session::Make(const CommonOptions& options) {
   std::unique_ptr<Session> s(new Session());
   QUIPU_ASSIGN_OR_RETURN(s->format_, ParseOutputFormat(options.json ? "json" : options.output));
-  QUIPU_ASSIGN_OR_RETURN(s->timeout_us_, ParseDurationMicros(options.timeout));
+  const Result<int64_t> timeout_us = ParseDurationMicros(options.timeout);
+  if (!timeout_us.ok()) {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("--timeout {}: {}", options.timeout, timeout_us.status().message()));
+  }
+  s->timeout_us_ = *timeout_us;
   if (s->timeout_us_ <= 0) {
     return Status(Code::kInvalidArgument, fmt::format("--timeout {}: must be more than 0", options.timeout));
   }

@@ -1,5 +1,6 @@
 #include "client/error_code.h"
 
+#include <algorithm>
 #include <array>
 
 namespace quipu::client {
@@ -62,7 +63,11 @@ Code CodeOfErrorReply(std::string_view text) {
 
 Status StatusOfErrorReply(std::string_view text) {
   const Code code = CodeOfErrorReply(text);
-  if (text.starts_with("ERR ")) text.remove_prefix(4);
+  // The first word says what the code says.
+  const size_t word = text.find(' ');
+  const bool known =
+      std::any_of(kRows.begin(), kRows.end(), [&](const Row& row) { return row.prefix == text.substr(0, word); });
+  if (known && word != std::string_view::npos) text.remove_prefix(word + 1);
   return Status(code, std::string(text));
 }
 

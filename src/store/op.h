@@ -83,7 +83,7 @@ struct Op {
   uint64_t hash = 0;       // HashCounter(ns, name)
   std::string_view name;   // valid (IsCounterName)
   std::string_view token;  // valid (CheckToken) or empty: none
-  int64_t delta = 0;
+  int64_t delta = 0;       // kTokenOutcome answers with the first request's: of an add or a set, else 0
   int64_t floor = std::numeric_limits<int64_t>::min();
   int64_t ceiling = std::numeric_limits<int64_t>::max();
   int64_t expire_at_ms = 0;        // unix ms, > 0

@@ -282,12 +282,16 @@ TEST_P(Tokens, TheOutcomeOfATokenIsItsFirstAnswer) {
   EXPECT_EQ(op.outcome, Outcome::kSaturated);
   EXPECT_EQ(op.value, first.value);
   EXPECT_EQ(op.applied, first.applied);
+  EXPECT_EQ(op.delta, 50);
   EXPECT_EQ(op.position, first.position);
   EXPECT_EQ(op.event_us, first.event_us);
   EXPECT_GE(op.token_expires_us, first.event_us + 24 * kHour);
   EXPECT_LE(op.token_expires_us, NowUs() + 24 * kHour);
   Do(Clear("d", "clear"));
   EXPECT_EQ(Do(TokenOutcome("d", "clear")).original_kind, OpKind::kClear);
+  Do(Add("e", 7));
+  Do(Clear("e", "clear"));
+  EXPECT_EQ(Do(TokenOutcome("e", "clear")).delta, 0);
 }
 
 TEST_P(Tokens, TheOutcomeOfAnUnknownTokenIsNotFoundAndDoesNotSpendIt) {

@@ -105,8 +105,9 @@ class Read(unittest.TestCase):
             r = quipu("get", "a", "b", address=server.address)
             one = quipu("get", "a", "--json", address=server.address)
         self.assertEqual((r.returncode, r.stdout), (0, "7\n7\n"))
-        self.assertEqual(json.loads(one.stdout), {"counter": "a", "count": "7", "as_of": "1700000000000", "lag_ms": 0,
-                                                  "last_write_time": None, "durability": "sync"})
+        self.assertEqual(json.loads(one.stdout), {"counter": "a", "count": "7", "as_of": 1700000000000, "lag_ms": 0,
+                                                  "exact": True, "last_write_time": None,
+                                                  "durability": "sync"})
 
     def test_list_shows_the_first_names_in_order(self):
         def answer(a):
@@ -192,6 +193,22 @@ class Usage(unittest.TestCase):
                           ["get", "a", "--timeout", "soon"], ["list", "--limit", "0"]]:
             with self.subTest(arguments=arguments):
                 self.assertEqual(quipu(*arguments).returncode, 2)
+
+    def test_an_unknown_command_or_option_is_named_with_the_nearest_one(self):
+        for arguments, said in [(["impotr", "x"], "unknown command `impotr`; did you mean `import`?"),
+                                (["nonsense"], "unknown command `nonsense`\n"),
+                                (["config", "prnt"], "unknown command `prnt`; did you mean `print`?"),
+                                (["add", "a", "--tokne", "t"], "unknown option --tokne; did you mean `--token`?"),
+                                (["get", "a", "--adress", "x"], "unknown option --adress; did you mean `--address`?"),
+                                (["get", "a", "--timeout", "5"], "--timeout 5: "),
+                                (["top", "10001"], "top 10001: outside 1 to 10000")]:
+            with self.subTest(arguments=arguments):
+                self.assertIn(said, quipu(*arguments).stderr)
+
+    def test_an_error_says_its_code_once(self):
+        with FakeServer(lambda a: Exception("TOKENCONFLICT other content")) as server:
+            r = quipu("add", "hits", address=server.address)
+        self.assertEqual(r.stderr, "quipu: TOKEN_CONFLICT: other content\n")
 
     def test_help_shows_an_example(self):
         r = quipu("add", "--help")

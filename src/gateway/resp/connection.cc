@@ -289,7 +289,7 @@ void Connection::FailArity(const CommandSpec& spec) {
 void Connection::FailOp(Code code) {
   server_->CountError(ErrorText(code));
   out_.Error(ErrorText(code));
-  if (code == Code::kTooLarge) FinishAfterReplies("protocol_error");
+  if (code == Code::kTooLarge) FinishAfterReplies("too_large");
 }
 
 void Connection::SetReplyMode(ReplyMode mode) {

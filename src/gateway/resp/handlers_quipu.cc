@@ -163,11 +163,13 @@ void QuipuToken(Connection& c, Args args) {
     if (done->code == Code::kNotFound) return to.out().Null();
     if (done->code != Code::kOk) return to.FailOp(done->code);
     ReplyBuffer& out = to.out();
-    out.Map(7);
+    out.Map(8);
     out.Bulk("status");
     out.Bulk(OutcomeName(done->outcome));
     out.Bulk("kind");
     out.Bulk(KindName(done->original_kind));
+    out.Bulk("delta");
+    out.Integer(done->delta);
     out.Bulk("result");
     out.Integer(done->value);
     out.Bulk("applied");

@@ -24,7 +24,8 @@ struct ProcessUsage {
 class RespObserver {
  public:
   virtual void OnOpened(std::string_view /*peer*/) {}
-  // `reason` is one of a fixed set: "client", "quit", "protocol_error", "output_limit", "idle", "killed", "shutdown".
+  // `reason` is one of a fixed set: "client", "quit", "protocol_error", "too_large", "output_limit", "idle", "killed",
+  // "shutdown".
   virtual void OnClosed(std::string_view /*peer*/, std::string_view /*reason*/) {}
   // `reason`: "max_clients", "protected_mode".
   virtual void OnRefused(std::string_view /*peer*/, std::string_view /*reason*/) {}

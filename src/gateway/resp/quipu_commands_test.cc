@@ -66,9 +66,10 @@ TEST(QuipuClear, ClearsOnceForEachToken) {
 TEST(QuipuToken, TellsWhatBecameOfIt) {
   World w;
   EXPECT_EQ(w.Ask("QUIPU.TOKEN k t"), "$-1|");
-  w.Ask("QUIPU.ADD k 5 TOKEN t AT " + std::to_string(w.loop.WallMicros() / 1000));
+  w.Ask("QUIPU.ADD k 9 UBOUND 5 SATURATE TOKEN t AT " + std::to_string(w.loop.WallMicros() / 1000));
   std::string reply = w.Ask("QUIPU.TOKEN k t");
-  EXPECT_TRUE(reply.starts_with("*14|$6|status|$7|APPLIED|$4|kind|$3|add|$6|result|:5|$7|applied|:5|")) << reply;
+  EXPECT_TRUE(reply.starts_with("*16|$6|status|$9|SATURATED|$4|kind|$3|add|$5|delta|:9|$6|result|:5|$7|applied|:5|"))
+      << reply;
 }
 
 TEST(QuipuNs, NamespacesAreApart) {
@@ -92,6 +93,15 @@ TEST(QuipuNs, NamespacesAreApart) {
 constexpr const char* kId = "000102030405060708090a0b0c0d0e0f";
 constexpr const char* kAnchor = "ffffffffffffffffffffffffffffffff";
 constexpr const char* kPrint = "0000000000000000000000000000abcd";
+
+TEST(Ingest, AStepThatOneCommitCannotHoldClosesTheConnectionForThatReason) {
+  World w;
+  w.store.refusal = Code::kTooLarge;
+  EXPECT_EQ(w.AskArgs({"QUIPU.INGEST", kId, kAnchor, kPrint, "0", "100", "a.log", "1", "k", "5", "1000"}),
+            "-ERR Protocol error: request too large for one commit|");
+  w.loop.RunFor(3'000'000);
+  EXPECT_EQ(w.seen.closed, std::vector<std::string>{"too_large"});
+}
 
 TEST(Ingest, MovesASourceOnOnceAndReportsRefusals) {
   World w;

@@ -51,6 +51,7 @@ class GatedStore final : public store::EventStore {
   bool undecided = false;    // batches are decided only when they are done, as across shards
   bool hold = false;         // nothing is done until Release
   Code outcome = Code::kOk;  // of what is done next
+  Code refusal = Code::kOk;  // of every batch as a whole: none of its ops is done
   int submitted = 0;
 
   void Release() {
@@ -74,7 +75,12 @@ class GatedStore final : public store::EventStore {
       else
         gate->Finish(outer);
     };
+    if (refusal != Code::kOk) inner->ops = {};
     inner_->Submit(inner);
+    if (refusal != Code::kOk) {
+      inner->code = refusal;
+      for (store::Op& op : batch->ops) store::FailOp(&op, refusal);
+    }
     batch->code = inner->code;
     batch->failed_index = inner->failed_index;
     batch->source_offset = inner->source_offset;

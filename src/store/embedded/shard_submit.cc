@@ -331,7 +331,7 @@ void Shard::DecideTokenOutcome(Op* op, const Prepared& prepared, const Namespace
   if (Code code = FindToken(*op, prepared, ns, &found, &result); code != Code::kOk) return FailOp(op, code);
   if (!found) return FailOp(op, Code::kNotFound);
   FillReplay(op, ns, result);
-  op->delta = result.delta;
+  op->delta = result.kind == OpKind::kAdd || result.kind == OpKind::kSet ? result.delta : 0;
   op->token_expires_us = TokenExpires(ns, result.kept_from_us);
 }
 

@@ -173,6 +173,8 @@ void MemoryStore::FindTokenOutcome(const Namespace& ns, const Key& key, Op* op) 
   const KeptToken* kept = FindKept(ns, key, op->token);
   if (kept == nullptr) return FailOp(op, Code::kNotFound);
   Repeat(kept->answer, op);
+  const bool has_delta = op->original_kind == OpKind::kAdd || op->original_kind == OpKind::kSet;
+  op->delta = has_delta ? kept->answer.delta : 0;
   op->token_expires_us = TokenExpires(ns, kept->kept_from_us);
 }
 
