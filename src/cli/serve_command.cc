@@ -57,7 +57,8 @@ int RunServe(const ConfigOptions& options, bool dev) {
   } else if (!loaded->problems.empty()) {
     FailConfig(loaded->problems);
   } else {
-    const server::ServeResult result = server::Serve(loaded->config, &SayHowToBegin);
+    const server::ServeResult result = server::Serve(
+        *loaded, {.on_ready = &SayHowToBegin, .reload = [&effective] { return LoadConfigForCommand(effective); }});
     if (!result.status.ok()) Say(fmt::format("quipu: {}", Printable(result.status.ToString())));
     code = ExitCodeOf(result.end);
   }

@@ -125,7 +125,7 @@ void Log::Finish() {
 
 void Log::Write(LogLevel level, std::string_view event, std::string_view message,
                 std::initializer_list<LogField> fields) {
-  if (level < level_ || sink_ == nullptr) return;
+  if (level < level_.load(std::memory_order_relaxed) || sink_ == nullptr) return;
   sink_->logger->info(FormatLogLine(format_, clock_->WallMicros(), level, event, message, fields));
 }
 

@@ -5,6 +5,7 @@
 // the
 //           number of those is reported.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -33,6 +34,7 @@ class Log {
   ~Log();
   // Writes what is waiting. Later lines go nowhere.
   void Finish();
+  void SetLevel(LogLevel level) { level_.store(level, std::memory_order_relaxed); }
   // `event` is a stable dotted name, its first part the module.
   void Write(LogLevel level, std::string_view event, std::string_view message,
              std::initializer_list<LogField> fields = {});
@@ -41,7 +43,7 @@ class Log {
 
  private:
   struct Sink;
-  const LogLevel level_;
+  std::atomic<LogLevel> level_;
   LogFormat format_;
   const rt::Clock* clock_;
   std::unique_ptr<Sink> sink_;

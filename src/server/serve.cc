@@ -46,7 +46,9 @@ struct Lane {
 // Each arrow waits for all lanes. From "workers finishing" on everything is on disk.
 class Service {
  public:
-  Service(std::vector<std::unique_ptr<Lane>>* lanes, Log* log) : lanes_(*lanes), log_(log) {
+  Service(std::vector<std::unique_ptr<Lane>>* lanes, Log* log, std::map<std::string, Setting> settings,
+          std::function<Result<LoadedConfig>()> reload)
+      : lanes_(*lanes), log_(log), settings_(std::move(settings)), reload_(std::move(reload)) {
     for (const std::unique_ptr<Lane>& lane : lanes_) {
       lane->fence_timer.on_fire = [this, l = lane.get()] { CheckFence(l); };
       lane->loop->Arm(&lane->fence_timer, lane->loop->MonoMicros() + kFenceCheckUs);
@@ -56,7 +58,7 @@ class Service {
       log_->Finish();
       rt::ExitAtOnce(0);
     };
-    signals_ = rt::WatchSignals(first(), {SIGTERM, SIGINT}, [this](int number) { OnSignal(number); });
+    signals_ = rt::WatchSignals(first(), {SIGTERM, SIGINT, SIGHUP}, [this](int number) { OnSignal(number); });
   }
   ~Service() {
     for (const std::unique_ptr<Lane>& lane : lanes_) lane->loop->Disarm(&lane->fence_timer);
@@ -83,6 +85,10 @@ class Service {
   rt::Loop* first() { return lanes_.front()->loop.get(); }
 
   void OnSignal(int number) {
+    if (number == SIGHUP) {
+      if (!draining_) Reload();
+      return;
+    }
     if (draining_) {
       log_->Write(LogLevel::kWarn, "server.killed", "a second signal: ending at once");
       log_->Finish();
@@ -91,6 +97,31 @@ class Service {
     log_->Write(LogLevel::kInfo, "server.draining", "stopping: answering what is in flight",
                 {{"signal", std::to_string(number)}});
     Drain();
+  }
+
+  void Reload() {
+    rt::NotifyServiceManager(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", first()->MonoMicros()));
+    const Result<LoadedConfig> now = reload_();
+    if (!now.ok()) {
+      Refuse(std::string(now.status().message()));
+    } else if (!now->problems.empty()) {
+      for (const std::string& problem : now->problems) Refuse(problem);
+    } else {
+      log_->SetLevel(now->config.log_level);
+      settings_["log.level"] = now->settings.at("log.level");
+      for (const auto& [key, setting] : now->settings) {
+        if (settings_[key].text == setting.text) continue;
+        log_->Write(LogLevel::kWarn, "config.needs_restart", "a key keeps its value until a restart",
+                    {{"key", key}, {"source", setting.source}});
+      }
+      log_->Write(LogLevel::kInfo, "config.reloaded", "the configuration was read again");
+    }
+    rt::NotifyServiceManager("READY=1");
+  }
+
+  void Refuse(const std::string& problem) {
+    log_->Write(LogLevel::kError, "config.refused", "the configuration does not hold: nothing has changed",
+                {{"problem", problem}});
   }
 
   void CheckFence(Lane* lane) {
@@ -155,6 +186,8 @@ class Service {
 
   std::vector<std::unique_ptr<Lane>>& lanes_;
   Log* log_;
+  std::map<std::string, Setting> settings_;  // as they run
+  std::function<Result<LoadedConfig>()> reload_;
   rt::Timer drain_timer_;
   std::unique_ptr<rt::Signals> signals_;
   bool draining_ = false;
@@ -173,7 +206,8 @@ Result<std::string> ListenOnAll(const Config& config, const std::vector<std::uni
 
 }  // namespace
 
-ServeResult Serve(const Config& config, const std::function<void(const std::string& address)>& on_ready) {
+ServeResult Serve(const LoadedConfig& loaded, const ServeHooks& hooks) {
+  const Config& config = loaded.config;
   rt::IgnoreWriteSignals();
   const std::unique_ptr<rt::Clock> clock = rt::MakeRealClock();
   const std::unique_ptr<rt::Random> random = rt::MakeRealRandom();
@@ -213,11 +247,11 @@ ServeResult Serve(const Config& config, const std::function<void(const std::stri
   ServeResult result;
   {
     // From here on a signal drains; whoever is told that we are ready may send one at once.
-    Service service(&lanes, &log);
+    Service service(&lanes, &log, loaded.settings, hooks.reload);
     const Result<std::string> address = ListenOnAll(config, lanes);
     if (address.ok()) {
       log.Write(LogLevel::kInfo, "resp.listening", "the Redis protocol is served", {{"address", *address}});
-      on_ready(*address);
+      hooks.on_ready(*address);
       rt::NotifyServiceManager("READY=1");
     } else {
       service.EndWith(Failed(address.status(), ServeEnd::kOs));

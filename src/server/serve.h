@@ -26,7 +26,13 @@ struct ServeResult {
   Status status;  // why, unless kDone
 };
 
-// `on_ready` is told the address once it listens.
-ServeResult Serve(const Config& config, const std::function<void(const std::string& address)>& on_ready);
+struct ServeHooks {
+  // Told the address once it listens.
+  std::function<void(const std::string& address)> on_ready;
+  // The configuration as it is written now. SIGHUP asks for it and takes it as a whole or not at all: `log.level`
+  // changes, any other key that differs is named in the log and keeps its value until a restart.
+  std::function<Result<LoadedConfig>()> reload;
+};
+ServeResult Serve(const LoadedConfig& loaded, const ServeHooks& hooks);
 
 }  // namespace quipu::server

@@ -155,12 +155,46 @@ def test_dev_data_is_gone_at_the_end(tmp_path):
     assert process.returncode == 0 and os.listdir(tmp_path) == []
 
 
+def test_sighup_reads_the_configuration_again_as_a_whole_or_not_at_all(tmp_path):
+    config = tmp_path / "quipu.toml"
+    config.write_text('[log]\nlevel = "error"\n')
+    process = start(tmp_path, f"--config={config}")
+    wait_until_ready(process)
+    connection = resp.Connection(process.port)
+
+    def reload(text):
+        """The lines that the signal brought."""
+        config.write_text(text)
+        process.send_signal(signal.SIGHUP)
+        lines = []
+        while not lines or lines[-1]["event"] not in ("config.reloaded", "config.refused"):
+            lines.append(json.loads(process.stdout.readline()))
+        assert connection.call("PING") == "PONG"
+        return lines
+
+    refused = reload('[log]\nlevel = "info"\n[engine]\nshard = 2\n')
+    assert "quipu.toml:4" in refused[0]["problem"] and "engine.shards" in refused[0]["problem"]
+    lines = reload('[log]\nlevel = "info"\n[engine]\nshards = 2\n')
+    assert [(e["event"], e.get("key")) for e in lines] == [("config.needs_restart", "engine.shards"),
+                                                           ("config.reloaded", None)]
+    config.unlink()
+    process.send_signal(signal.SIGHUP)
+    assert json.loads(process.stdout.readline())["event"] == "config.refused"
+    process.terminate()
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert [json.loads(line)["event"] for line in out.splitlines()] == ["server.draining", "server.stopped"]
+
+
 def test_the_service_manager_is_told(tmp_path):
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(path)
         manager.settimeout(60)
         process = start(tmp_path, env={"NOTIFY_SOCKET": path})
+        assert manager.recv(100) == b"READY=1"
+        process.send_signal(signal.SIGHUP)
+        assert manager.recv(100).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
         assert manager.recv(100) == b"READY=1"
         process.terminate()
         assert manager.recv(100) == b"STOPPING=1"
