@@ -3,9 +3,11 @@
 // core stays below the server's. Replies are counted as lines, never parsed; an error reply ends the run.
 //
 // Usage    quipu_load --port N [--connections 50] [--pipeline 16] [--seconds 2] [--warmup 0.3] [--keys 1]
-//                     [--lines 1] [--each-key-once] -- WORD...
+//                     [--lines 1] [--once A-B | --pick A-B] -- WORD...
 //          WORD may contain {key} (12 digits below --keys, uniform), {uuid7}, {uuid4} (36 characters).
-//          --lines is how many lines one reply has; --each-key-once sends every key exactly once and stops.
+//          --lines is how many lines one reply has. --once and --pick number the commands: A up to, not with, B, each
+//          once and then an end, or uniform picks for --seconds. A command's number settles its {key} (the rest by
+//          --keys) and its {uuid4}, so that a later run with --pick sends what a run with --once has sent before.
 // Output   one line of JSON. Latencies are those of a whole batch, in microseconds, of the time after the warm-up;
 //          `sent` counts everything, the warm-up too.
 // Exit     0 done, 1 error reply or lost connection, 2 usage.
@@ -101,7 +103,10 @@ struct Options {
   double warmup = 0.3;
   uint64_t keys = 1;
   uint64_t lines = 1;
-  bool each_key_once = false;
+  bool once = false;
+  bool pick = false;
+  uint64_t first = 0;
+  uint64_t end = 0;
   std::vector<std::string> words;
 };
 
@@ -171,7 +176,8 @@ void WriteKey(char* at, uint64_t key) {
 
 class Load {
  public:
-  explicit Load(Options options) : options_(std::move(options)), template_(Encode(options_.words)), chance_(NowNs()) {}
+  explicit Load(Options options)
+      : options_(std::move(options)), template_(Encode(options_.words)), chance_(NowNs()), next_(options_.first) {}
 
   void Run() {
     epoll_ = epoll_create1(0);
@@ -198,7 +204,7 @@ class Load {
   struct Connection {
     int fd = -1;
     std::string out;
-    size_t batch_bytes = 0;  // of `out`: the last batch of each-key-once may be shorter
+    size_t batch_bytes = 0;  // of `out`: the last batch of --once may be shorter
     size_t written = 0;
     uint64_t commands = 0;
     uint64_t lines_left = 0;
@@ -239,8 +245,8 @@ class Load {
   void StartBatch(Connection& c) {
     const uint64_t now = NowNs();
     uint64_t commands = options_.pipeline;
-    if (options_.each_key_once) commands = std::min<uint64_t>(commands, options_.keys - next_key_);
-    if (commands == 0 || (!options_.each_key_once && now >= end_ns_)) {
+    if (options_.once) commands = std::min<uint64_t>(commands, options_.end - next_);
+    if (commands == 0 || (!options_.once && now >= end_ns_)) {
       close(c.fd);
       --live_;
       return;
@@ -248,7 +254,8 @@ class Load {
     const uint64_t ms = UnixMs();
     for (uint64_t i = 0; i < commands; ++i) {
       char* command = c.out.data() + i * template_.bytes.size();
-      for (const Template::Place& p : template_.places) Fill(command + p.offset, p.hole, ms);
+      const uint64_t number = NextNumber();
+      for (const Template::Place& p : template_.places) Fill(command + p.offset, p.hole, ms, number);
     }
     c.commands = commands;
     c.batch_bytes = commands * template_.bytes.size();
@@ -259,19 +266,25 @@ class Load {
     Flush(c);
   }
 
-  void Fill(char* at, Hole hole, uint64_t ms) {
+  uint64_t NextNumber() {
+    if (options_.once) return next_++;
+    return options_.pick ? options_.first + chance_.Below(options_.end - options_.first) : chance_.Next();
+  }
+
+  void Fill(char* at, Hole hole, uint64_t ms, uint64_t number) {
     constexpr uint64_t kVariant = uint64_t{1} << 63;
-    const uint64_t a = chance_.Next();
     switch (hole) {
       case Hole::kKey:
-        WriteKey(at, options_.each_key_once ? next_key_++ : chance_.Below(options_.keys));
+        WriteKey(at, number % options_.keys);
         break;
       case Hole::kUuid7:
-        WriteUuid(at, (ms << 16) | 0x7000 | (a & 0xfff), kVariant | (chance_.Next() >> 2));
+        WriteUuid(at, (ms << 16) | 0x7000 | (chance_.Next() & 0xfff), kVariant | (chance_.Next() >> 2));
         break;
-      case Hole::kUuid4:
-        WriteUuid(at, (a & ~uint64_t{0xf000}) | 0x4000, kVariant | (chance_.Next() >> 2));
+      case Hole::kUuid4: {
+        Chance own(number);
+        WriteUuid(at, (own.Next() & ~uint64_t{0xf000}) | 0x4000, kVariant | (own.Next() >> 2));
         break;
+      }
     }
   }
 
@@ -329,7 +342,7 @@ class Load {
   std::vector<Connection> connections_;
   std::array<char, 1 << 18> buffer_;
   size_t live_ = 0;
-  uint64_t next_key_ = 0;
+  uint64_t next_;
   uint64_t sent_ = 0;
   uint64_t measured_ = 0;
   uint64_t start_ns_ = 0;
@@ -338,15 +351,19 @@ class Load {
   Histogram latency_;
 };
 
+void ParseNumbers(const char* text, std::string_view name, Options& o) {
+  char* at = nullptr;
+  o.first = std::strtoull(text, &at, 10);
+  if (*at != '-' || (o.end = std::strtoull(at + 1, nullptr, 10)) <= o.first)
+    Fail(2, std::string(name) + " wants A-B with A < B, not " + text);
+  (name == "--once" ? o.once : o.pick) = true;
+}
+
 Options Parse(int argc, char** argv) {
   Options o;
   int i = 1;
   for (; i < argc && std::string_view(argv[i]) != "--"; ++i) {
     const std::string_view name = argv[i];
-    if (name == "--each-key-once") {
-      o.each_key_once = true;
-      continue;
-    }
     if (i + 1 == argc) Fail(2, std::string(name) + " needs a value");
     const char* value = argv[++i];
     const uint64_t number = std::strtoull(value, nullptr, 10);
@@ -364,11 +381,14 @@ Options Parse(int argc, char** argv) {
       o.keys = number;
     else if (name == "--lines")
       o.lines = number;
+    else if (name == "--once" || name == "--pick")
+      ParseNumbers(value, name, o);
     else
       Fail(2, "unknown option " + std::string(name));
   }
   for (++i; i < argc; ++i) o.words.emplace_back(argv[i]);
-  if (o.port == 0 || o.connections == 0 || o.pipeline == 0 || o.keys == 0 || o.lines == 0 || o.words.empty())
+  if (o.port == 0 || o.connections == 0 || o.pipeline == 0 || o.keys == 0 || o.lines == 0 || o.words.empty() ||
+      (o.once && o.pick))
     Fail(2, "usage: quipu_load --port N [options] -- WORD...; see bench/README.md");
   return o;
 }

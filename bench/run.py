@@ -110,7 +110,7 @@ def measure(args, kind, rows, results):
                 words = kind.words(work, connection)
                 lines = lines_of_reply(connection, words)
                 if keys > 1 and keys not in filled:
-                    load(args, server.port, ["INCRBY", "counter:{key}", "1"], "--keys", keys, "--each-key-once",
+                    load(args, server.port, ["INCRBY", "counter:{key}", "1"], "--keys", keys, "--once", f"0-{keys}",
                          "--pipeline", 128)
                     filled.add(keys)
                 before = int(connection.call("GET", "counter:" + "0" * 12) or 0)
