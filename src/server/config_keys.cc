@@ -25,10 +25,11 @@ constexpr std::array kKeys = {
         "choose, which is one in this version. More use more CPUs, at the price of messages between threads for "
         "every counter that lives on another one; INFO, CLIENT LIST and SLOWLOG then speak of the thread that the "
         "connection is on. May change at any restart."},
-    ConfigKey{"engine.memory", KeyType::kMemory, "50%", "",
-              "Budget for counters and tokens in memory, as a share of the usable memory or in bytes. Larger keeps "
-              "more counters and tokens hot; smaller leaves room for the page cache, which serves the rest. At the "
-              "limit, state is settled to disk first and then dropped."},
+    ConfigKey{
+        "engine.memory", KeyType::kMemory, "50%", "",
+        "Memory of the engine, as a share of the usable memory or in bytes: 3/8 for counters, 3/8 for tokens, the "
+        "rest for caches and buffers. Larger keeps more counters and tokens hot; smaller leaves room for the "
+        "page cache, which serves the rest. At the limit, state is settled to disk first and then dropped."},
     ConfigKey{"journal.segment_size", KeyType::kBytes, "64MiB", "16MiB..1GiB",
               "Size of one journal file. Larger means fewer files and switches; smaller gives space back sooner and "
               "shortens the preparation of the next one. Leave it alone unless the disk is tiny."},

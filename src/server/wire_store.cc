@@ -1,5 +1,7 @@
 #include "server/wire_store.h"
 
+#include <algorithm>
+
 #include "store/embedded/engine.h"
 
 namespace quipu::server {
@@ -22,8 +24,11 @@ Result<std::unique_ptr<WiredStore>> OpenStore(const Config& config, rt::Disk* di
   options.data_dir = config.data_dir;
   options.shard.journal.segment_bytes = config.segment_bytes;
   options.shard.journal.commit_delay_us = config.commit_delay_us;
-  options.shard.counters_bytes_max = config.memory_bytes / 2 / loops.size();
-  options.shard.tokens_bytes_max = config.memory_bytes / 2 / loops.size();
+  // Of the budget 3/8 each for counters and tokens, which may pass it by a quarter for moments; the rest is for the
+  // sorted runs' cache, the settlers' working sets and buffers.
+  options.shard.counters_bytes_max = config.memory_bytes / 8 * 3 / loops.size();
+  options.shard.tokens_bytes_max = config.memory_bytes / 8 * 3 / loops.size();
+  options.settled.block_cache_bytes = std::clamp<size_t>(config.memory_bytes / 16, 4u << 20, 256u << 20);
   for (const NamespaceSeed& seed : config.namespaces) options.namespaces.emplace_back(seed.name, seed.settings);
   QUIPU_ASSIGN_OR_RETURN(std::unique_ptr<store::Engine> engine, store::Engine::Open(disk, random, loops, options));
   return std::unique_ptr<WiredStore>(new EmbeddedStore(std::move(engine)));

@@ -143,7 +143,7 @@ struct StoreInfo {
   Position durable_position = 0;    // summed over shards: a progress figure
   Position settled_position = 0;
   uint64_t counters = 0;            // that exist, all namespaces, exact
-  uint64_t counters_with_expiry = 0;
+  uint64_t counters_with_expiry = 0;  // about: an expiry that was taken back counts until it would have come
   uint64_t tokens_in_memory = 0;
   uint64_t replays = 0, conflicts = 0, expired_tokens = 0;  // since start
   uint64_t adds = 0;                // since start, replays not counted

@@ -1,5 +1,6 @@
 #include "store/embedded/counter_table.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace quipu::store {
@@ -86,11 +87,17 @@ void CounterTable::SetName(CounterSlot* slot, std::string_view name) {
   memory_bytes_ += name.size() + 8;
 }
 
+void CounterTable::Shrink(uint32_t partition) {
+  Part* part = &parts_[partition];
+  uint32_t size = std::max(kFirstSize, part->used + part->used / 2);
+  if (part->used < part->size / 5 * 2 && size < part->size) Rebuild(part, size, kOverflow);
+}
+
 CounterSlot* CounterTable::Insert(uint64_t hash, NamespaceId ns, std::string_view name) {
   QUIPU_ASSERT(!name.empty() && name.size() <= kCounterNameBytesMax, "name of {} bytes", name.size());
   Part* part = &parts_[PartitionOf(hash)];
   if (part->used + 1 > part->size - part->size / 5 || part->size == 0) {
-    Rebuild(part, part->size == 0 ? kFirstSize : part->size + part->size / 2, kOverflow);
+    Rebuild(part, part->size == 0 ? kFirstSize : part->size + part->size / 4, kOverflow);
   }
   for (;;) {
     CounterSlot* at = part->slots + Home(*part, hash);
@@ -102,7 +109,6 @@ CounterSlot* CounterTable::Insert(uint64_t hash, NamespaceId ns, std::string_vie
     std::memset(static_cast<void*>(at), 0, sizeof *at);
     at->hash = hash;
     at->ns = ns & kNamespaceIdMax;
-    at->last_write = CounterSlot::kNoWrite;
     SetName(at, name);
     part->grouped |= name.back() == ']' && !SplitGrouped(name).group.empty();
     ++part->used;

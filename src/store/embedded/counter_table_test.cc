@@ -106,5 +106,27 @@ TEST(CounterTable, EraseIfLooksAtEverySlotOnce) {
   }
 }
 
+TEST(CounterTable, ShrinkGivesMemoryBackAndKeepsWhatIsLeft) {
+  CounterTable table;
+  for (int i = 0; i < 3'000; ++i) {
+    table.Insert(HashCounter(0, Name(i, false)) & ((uint64_t{1} << 52) - 1), 0, Name(i, false))->value = i;
+  }
+  const size_t full = table.memory_bytes();
+  table.EraseIf(0, [](const CounterSlot* s) { return s->value % 10 != 0; });
+  EXPECT_EQ(table.memory_bytes(), full);
+  table.Shrink(0);
+  EXPECT_LT(table.memory_bytes(), full / 2);
+  const size_t shrunk = table.memory_bytes();
+  table.Shrink(0);
+  EXPECT_EQ(table.memory_bytes(), shrunk) << "a table that is not sparse stays as it is";
+  for (int i = 0; i < 3'000; ++i) {
+    const CounterSlot* slot = table.Find(HashCounter(0, Name(i, false)) & ((uint64_t{1} << 52) - 1), 0, Name(i, false));
+    ASSERT_EQ(slot != nullptr, i % 10 == 0) << i;
+    if (slot) {
+      EXPECT_EQ(slot->value, i);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace quipu::store

@@ -11,6 +11,7 @@ constexpr size_t kBufferBytes = 1u << 20;
 constexpr size_t kEagerBytes = 256u << 10;  // a frame this full is worth a write of its own while another is in flight
 constexpr size_t kSparesMax = 2;
 constexpr int64_t kRetryLayoutUs = 500'000;
+constexpr int64_t kPaceMaxUs = 200'000;
 
 std::string PathOf(const std::string& dir, uint64_t segment) { return fmt::format("{}/{:016}.log", dir, segment); }
 
@@ -48,6 +49,8 @@ Journal::Journal(rt::Loop* loop, rt::Disk* disk, std::string dir, const JournalO
   segment_bytes_ = start.segment_bytes;
   offset_ = start.offset;
   segments_.assign(start.segments.begin(), start.segments.end());
+  unsettled_bytes_ = start.unsettled_bytes;
+  unsettled_.push_back({.last = durable_, .bytes = start.unsettled_bytes});
   timer_.on_fire = [this] { OnTurnEnd(); };
   loop_->AddTurnHook(this);
 }
@@ -263,8 +266,20 @@ void Journal::SealOpenFrame() {
   sealed_.push_back(b);
 }
 
+// Up to unsettled_bytes_soft at once; from there to its double the pause after a write grows to kPaceMaxUs.
+int64_t Journal::NextWriteAt() const {
+  if (unsettled_bytes_ <= options_.unsettled_bytes_soft || close_done_) return 0;
+  const double over = static_cast<double>(unsettled_bytes_ - options_.unsettled_bytes_soft) /
+                      static_cast<double>(options_.unsettled_bytes_soft);
+  return last_start_mono_ + static_cast<int64_t>(std::min(over, 1.0) * kPaceMaxUs);
+}
+
 void Journal::StartWrites() {
   while (!fenced_ && !sealed_.empty() && writing_.size() < static_cast<size_t>(options_.writes_in_flight_max)) {
+    if (const int64_t at = NextWriteAt(); at > loop_->MonoMicros()) {
+      if (!timer_.armed || timer_.due_mono_us > at) loop_->Arm(&timer_, at);
+      return;
+    }
     Buffer* b = sealed_.front();
     size_t used = kFrameHeaderBytes + b->header.payload_bytes;
     size_t frame = RoundUp(used, alignment_);
@@ -295,7 +310,8 @@ void Journal::StartWrites() {
     b->write.data = {b->data, frame};
     b->write.status = OkStatus();
     offset_ += frame;
-    bytes_written_ += frame;
+    unsettled_.push_back({.last = b->header.first + b->header.records - 1, .bytes = frame});
+    unsettled_bytes_ += frame;
     last_start_mono_ = loop_->MonoMicros();
     writing_.push_back(b);
     file_->Write(&b->write);
@@ -381,8 +397,11 @@ void Journal::OnTurnEnd() {
   }
 }
 
-void Journal::Release(Position settled, uint64_t bytes_written_then) {
-  bytes_released_ = bytes_written_then;
+void Journal::Release(Position settled) {
+  while (!unsettled_.empty() && unsettled_.front().last <= settled) {
+    unsettled_bytes_ -= unsettled_.front().bytes;
+    unsettled_.pop_front();
+  }
   std::vector<std::string> gone;                              // to be removed
   std::vector<std::pair<std::string, std::string>> recycled;  // to be renamed: from, to
   // A segment is done with when the one after it begins at or before the first unsettled position, on the medium: the

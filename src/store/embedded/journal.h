@@ -28,6 +28,8 @@ struct JournalOptions {
   int64_t commit_delay_us = 0;           // extra gathering when idle: larger batches, later answers
   int64_t busy_gather_us = 300;          // while a write is in flight the next waits for it or at most this long
   int64_t lazy_commit_us = 20'000;       // frames that nobody waits for (async, memory) are written after this
+  uint64_t unsettled_bytes_soft =
+      UINT64_MAX;  // beyond it writes, and so answers, are spread out: the settler catches up
 };
 
 // A segment as it stands on disk.
@@ -52,6 +54,7 @@ class Journal : public rt::TurnHook {
     uint64_t segment_bytes = 0;         // its size
     uint64_t offset = 0;                // in it
     Micros commit_us = 0;               // of the last frame
+    uint64_t unsettled_bytes = 0;       // of the frames that are to be settled
     std::vector<SegmentInfo> segments;  // that are there, ascending, the last is `segment`
     // Frames that no later frame calls durable: written again before anything builds on them. A process before this one
     // may have failed to sync them, and then they are in the page cache only, and clean.
@@ -105,10 +108,9 @@ class Journal : public rt::TurnHook {
   bool idle() const { return writing_.empty() && sealed_.empty() && open_used_ == 0; }
 
   // Everything up to `settled` is settled: whole segments below it are recycled, never the current one.
-  // `bytes_written_then`: bytes_written() when that position was the newest.
-  void Release(Position settled, uint64_t bytes_written_then);
-  uint64_t bytes_since_release() const { return bytes_written_ - bytes_released_; }
-  uint64_t bytes_written() const { return bytes_written_; }
+  void Release(Position settled);
+  // Of frames written and not released yet.
+  uint64_t unsettled_bytes() const { return unsettled_bytes_; }
   const std::string& dir() const { return dir_; }
   // The segments that hold positions after `settled`, for the settler: ascending.
   std::vector<uint64_t> SegmentsAfter(Position settled) const;
@@ -126,6 +128,7 @@ class Journal : public rt::TurnHook {
   void OpenFrame();
   void SealOpenFrame();
   void StartWrites();
+  int64_t NextWriteAt() const;
   void Reap();
   void Fence(Status reason);
   void PrepareNextSegment();
@@ -178,8 +181,12 @@ class Journal : public rt::TurnHook {
   size_t spares_coming_ = 0;         // being recycled
   bool fenced_ = false;
   Status fence_reason_;
-  uint64_t bytes_written_ = 0;
-  uint64_t bytes_released_ = 0;
+  struct Unsettled {
+    Position last;
+    uint64_t bytes;
+  };
+  std::deque<Unsettled> unsettled_;  // by frame
+  uint64_t unsettled_bytes_ = 0;
   rt::Timer timer_;
   std::function<void()> close_done_;
   bool closing_sealed_ = false;

@@ -199,9 +199,9 @@ TEST(Journal, SettledSegmentsAreRecycledAndTheirOldFramesAreNeverReadAgain) {
     if (i % 40 == 0) {
       rig.settled() = position;
       EXPECT_EQ(rig.journal()->SegmentsAfter(position).size(), 1u);
-      rig.journal()->Release(position, rig.journal()->bytes_written());
+      rig.journal()->Release(position);
       rig.loop().RunFor(1'000'000);
-      EXPECT_EQ(rig.journal()->bytes_since_release(), 0u);
+      EXPECT_EQ(rig.journal()->unsettled_bytes(), 0u);
       files = std::max(files, rig.disk().Files().size());
       EXPECT_TRUE(rig.journal()->fence_reason().ok());
       EXPECT_FALSE(rig.journal()->full());
@@ -219,6 +219,28 @@ TEST(Journal, SettledSegmentsAreRecycledAndTheirOldFramesAreNeverReadAgain) {
   EXPECT_EQ(rig.lines().size(), 25u);
 }
 
+TEST(Journal, WritesSpreadOutWhileTheSettlerIsBehind) {
+  JournalRig rig;
+  rig.options().segment_bytes = 4u << 20;
+  rig.options().unsettled_bytes_soft = 200'000;
+  ASSERT_TRUE(rig.Start().ok());
+  const std::string line(4000, 'x');
+  const auto time_of_write = [&] {
+    const int64_t from = rig.loop().MonoMicros();
+    rig.Write(line);
+    return rig.loop().MonoMicros() - from;
+  };
+  while (rig.journal()->unsettled_bytes() < 190'000) ASSERT_LT(time_of_write(), 5'000);
+  while (rig.journal()->unsettled_bytes() < 300'000) rig.Write(line);
+  EXPECT_GT(time_of_write(), 80'000) << "half way";
+  while (rig.journal()->unsettled_bytes() < 500'000) rig.Write(line);
+  EXPECT_GT(time_of_write(), 180'000);
+  EXPECT_LT(time_of_write(), 250'000) << "the pause has an end";
+  rig.journal()->Release(rig.journal()->durable());
+  EXPECT_EQ(rig.journal()->unsettled_bytes(), 0u);
+  EXPECT_LT(time_of_write(), 5'000);
+}
+
 TEST(Journal, RecyclingAndTakingASpareAtTheSameTimeKeepEachOthersFilesApart) {
   JournalRig rig;
   ASSERT_TRUE(rig.Start().ok());
@@ -226,7 +248,7 @@ TEST(Journal, RecyclingAndTakingASpareAtTheSameTimeKeepEachOthersFilesApart) {
   for (int i = 1; i <= 200; ++i) {
     Position position = rig.Append(line);
     EXPECT_TRUE(rig.RunUntil([&] { return rig.journal()->durable() >= position; }));
-    rig.journal()->Release(position, rig.journal()->bytes_written());
+    rig.journal()->Release(position);
     ASSERT_FALSE(rig.journal()->full()) << i;
   }
 }
@@ -240,7 +262,7 @@ TEST(Journal, APowerLossWhileSegmentsAreRecycledLosesNothing) {
     for (int round = 0; round < 4; ++round) {
       for (int i = 0; i < 45; ++i) last = rig.Write(line);
       rig.settled() = last - 3;
-      rig.journal()->Release(rig.settled(), rig.journal()->bytes_written());
+      rig.journal()->Release(rig.settled());
       // In the middle of renames, removals and the sync of the folder; or of laying out the next segment in a spare.
       rig.loop().RunFor(static_cast<int64_t>(seed % 15) * 100);
       rig.Crash(true);
@@ -260,7 +282,7 @@ TEST(Journal, AFileIsNotWrittenAnewWhileItsOldNameMayComeBack) {
     for (int i = 0; i < 45; ++i) rig.settled() = rig.Write(line);
     rig.loop().RunFor(100'000);
     rig.disk().Script({.call = sim::Call::kSyncDir, .fault = sim::Fault::kError});
-    rig.journal()->Release(rig.settled(), rig.journal()->bytes_written());
+    rig.journal()->Release(rig.settled());
     rig.loop().RunFor(100'000);
     ASSERT_EQ(rig.disk().scripts_left(), 0u);
     rig.disk().CrashAt(rig.disk().calls() + 1 + seed % 60);

@@ -104,7 +104,7 @@ class SettleRun {
 struct SettledOptions {
   int64_t slice_us = 86400ll * 1000 * 1000;
   size_t block_cache_bytes = 64u << 20;
-  int runs_max = 6;  // Compact merges a column family's runs beyond this many
+  int runs_max = 8;  // Compact merges a column family's runs beyond this many
 };
 
 class SettledStore {

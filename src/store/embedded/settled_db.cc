@@ -158,6 +158,8 @@ SettledDb::~SettledDb() {
 
 rocksdb::ColumnFamilyOptions SettledDb::FamilyOptions(FamilyKind kind) const {
   const bool is_looked_up = kind == FamilyKind::kTokens || kind == FamilyKind::kCounters;
+  // A token leads to one event, which is in one of many runs.
+  const bool is_filtered = is_looked_up || kind == FamilyKind::kEvents;
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache_;
   table.checksum = rocksdb::kXXH3;
@@ -168,7 +170,7 @@ rocksdb::ColumnFamilyOptions SettledDb::FamilyOptions(FamilyKind kind) const {
   table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
   table.pin_top_level_index_and_filter = true;
   table.metadata_block_size = 4096;
-  if (is_looked_up) {
+  if (is_filtered) {
     table.filter_policy = filter_;
     table.whole_key_filtering = true;
     table.partition_filters = true;

@@ -1,14 +1,31 @@
 // The life of a shard: recovery, waiting answers, namespaces, sources, closing.
 #include "store/embedded/shard.h"
 
+#include <algorithm>
+#include <bit>
+
 #include "base/varint.h"
 #include "model/name.h"
 #include "store/token_rules.h"
 
 namespace quipu::store {
+namespace {
+
+// Memory is given back a generation at a time and only of what is settled: both in pieces that are small beside it.
+ShardOptions WithinMemory(ShardOptions options) {
+  TokenWindow::Options& tokens = options.tokens;
+  size_t entries = std::bit_floor(std::max<size_t>(options.tokens_bytes_max / 8 / TokenWindow::kEntryBytes, 1));
+  tokens.entries_max = std::clamp(entries, tokens.entries_first, std::max(tokens.entries_first, tokens.entries_max));
+  options.settle_bytes =
+      std::min<uint64_t>(options.settle_bytes, std::min(options.tokens_bytes_max, options.counters_bytes_max) / 8);
+  options.journal.unsettled_bytes_soft = 3 * options.settle_bytes;
+  return options;
+}
+
+}  // namespace
 
 Shard::Shard(const Context& context, const ShardOptions& options)
-    : context_(context), options_(options), loop_(context.loop), tokens_(options.tokens) {
+    : context_(context), options_(WithinMemory(options)), loop_(context.loop), tokens_(options_.tokens) {
   timer_.on_fire = [this] { Maintain(); };
   last_settle_mono_us_ = loop_->MonoMicros();
 }
@@ -74,9 +91,8 @@ Status Shard::LoadMeta() {
     if (!DecodeExpiryKey(key, &due_ms, &ns, &hash))
       return Status(Code::kDataLoss, "a settled expiry row does not decode");
     if (ShardOf(hash, context_.shards) != number()) continue;
-    expiries_.push({.due_ms = static_cast<uint64_t>(due_ms) & uint64_t{kExpiryMsMax},
-                    .ns = ns & kNamespaceIdMax,
-                    .hash = hash});
+    expiries_.push(
+        {.due_ms = static_cast<uint64_t>(due_ms) & uint64_t{kExpiryMsMax}, .ns = ns & kNamespaceIdMax, .hash = hash});
   }
   QUIPU_ASSIGN_OR_RETURN(auto position, context_.settled->GetMeta(PositionKey(context_.position_generation, number())));
   if (position) {
@@ -155,12 +171,14 @@ Status Shard::ReplayFrame(const FrameHeader& header, std::string_view payload) {
 
 Status Shard::Recover(const std::function<bool(const StepRecord&)>& step_holds) {
   QUIPU_RETURN_IF_ERROR(LoadMeta());
+  uint64_t unsettled_bytes = 0;
   auto end = ReadJournal(context_.disk, context_.journal_dir, context_.identity, settled_,
                          [&](const FrameHeader& h, std::string_view payload) {
                            StepRecord step;
                            if (BeginsStep(payload, h.commit_us, &step) && !step_holds(step)) {
                              return Status(Code::kConditionNotMet, "a part of the step is missing");
                            }
+                           if (h.first + h.records > settled_ + 1) unsettled_bytes += h.frame_bytes;
                            return ReplayFrame(h, payload);
                          });
   if (!end.ok()) return end.status();
@@ -168,6 +186,7 @@ Status Shard::Recover(const std::function<bool(const StepRecord&)>& step_holds) 
   Journal::Start start = end->start;
   // Time goes on from the last commit, also where that was settled and its segment is gone.
   start.commit_us = std::max(start.commit_us, settled_commit_us_);
+  start.unsettled_bytes = unsettled_bytes;
   journal_ = std::make_unique<Journal>(loop_, context_.disk, context_.journal_dir, options_.journal, start, this);
   QUIPU_RETURN_IF_ERROR(journal_->Open());
   loop_->AddTurnHook(this);
@@ -298,9 +317,9 @@ StoreInfo Shard::Info() const {
   info.durable_position = journal_->durable();
   info.settled_position = settled_;
   for (const Namespace& ns : namespaces_->all()) info.counters += counts_.Get(ns.id);
-  info.counters_with_expiry = with_expiry_;
+  info.counters_with_expiry = std::min<uint64_t>(expiries_.size(), info.counters);
   info.tokens_in_memory = tokens_.size();
-  info.unsettled_bytes = journal_->bytes_since_release();
+  info.unsettled_bytes = journal_->unsettled_bytes();
   info.memory_bytes = counters_.memory_bytes() + tokens_.memory_bytes();
   info.fenced = Fenced();
   return info;

@@ -205,6 +205,8 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   void OnSettled(const SettleOutcome& outcome);
   void Maintain();
   bool SweepExpired();
+  void KeepWithinMemory();
+  void SweepCounters();
   void ReleaseJournal();
   void StartRetention();
   void PushExpiry(CounterSlot* slot);
@@ -255,7 +257,6 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   std::shared_ptr<const NamespaceTable> namespaces_;
   bool counts_are_limited_ = false;  // some namespace has a counters_max
   NamespaceCounts counts_;  // counters that exist
-  uint64_t with_expiry_ = 0;
   std::map<SourceId, SourceState> sources_;
 
   bool all_resident_ = true;  // the sorted runs hold no counter that is not in counters_
@@ -294,16 +295,18 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   bool settling_ = false;
   bool settle_wanted_ = false;
   bool retention_running_ = false;
+  int settles_since_retention_ = 0;
   int64_t last_settle_mono_us_ = 0;
   int64_t last_retention_mono_us_ = 0;
   int64_t last_seen_wall_us_ = 0, last_seen_mono_us_ = 0;
   int64_t hold_tokens_until_mono_us_ = 0;  // after a forward jump of the wall clock nothing is forgotten early
   Status settle_error_;
   std::vector<std::function<void(Status)>> settle_waiters_;
-  uint64_t settle_started_bytes_ = 0;
-  int journal_readers_ = 0;                 // jobs that read segments: nothing is recycled meanwhile
-  uint32_t sweep_partition_ = kPartitions;  // of the maintenance pass after a settle; kPartitions = none
-  bool evicting_ = false;
+  int journal_readers_ = 0;       // jobs that read segments: nothing is recycled meanwhile
+  uint32_t sweep_partition_ = 0;  // where the sweep goes on
+  uint32_t sweep_left_ = 0;       // partitions that it still has to visit
+  bool evicting_ = false;         // the sweep takes cold counters too
+  size_t deleted_slots_ = 0;      // counters that are deleted and still in the table
   bool memory_exhausted_ = false;
   rt::Timer timer_;
 

@@ -7,11 +7,12 @@ namespace {
 
 constexpr int64_t kMaintainEveryUs = 100'000;
 constexpr int64_t kRetentionEveryUs = 60'000'000;
+constexpr int kSettlesPerRetention = 12;  // at most: each adds a run, which every look at an old token asks
 constexpr int64_t kRetrySettleUs = 1'000'000;
 constexpr int64_t kJumpUs = 3600ll * 1000 * 1000;
-constexpr uint32_t kSweepPartitions = 64;  // of 4,096, in one piece
-constexpr size_t kExpirePieces = 2000;     // counters, in one piece
-constexpr int64_t kExpireAgainUs = 2'000;  // when there are more
+constexpr size_t kSweepSlots = 20'000;       // in one piece, and up to one partition more
+constexpr size_t kExpirePieces = 2000;       // counters, in one piece
+constexpr int64_t kMaintainAgainUs = 2'000;  // when a piece left more to do
 
 }  // namespace
 
@@ -76,27 +77,42 @@ void Shard::Maintain() {
   last_seen_wall_us_ = wall;
   last_seen_mono_us_ = mono;
   if (Fenced() || closing_) return;
-  if (SweepExpired()) loop_->Arm(&timer_, mono + kExpireAgainUs);
+  bool more = SweepExpired();
+  KeepWithinMemory();
+  if (more || sweep_left_ > 0) loop_->Arm(&timer_, mono + kMaintainAgainUs);
   MaybeSettle();
-  if (mono - last_retention_mono_us_ > kRetentionEveryUs) StartRetention();
+  if (mono - last_retention_mono_us_ > kRetentionEveryUs || settles_since_retention_ >= kSettlesPerRetention) {
+    StartRetention();
+  }
+}
 
-  size_t counters_bytes = counters_.memory_bytes();
-  size_t tokens_bytes = tokens_.memory_bytes();
-  if (tokens_bytes > options_.tokens_bytes_max) {
+void Shard::KeepWithinMemory() {
+  if (tokens_.memory_bytes() > options_.tokens_bytes_max) {
     tokens_.Trim(options_.tokens_bytes_max, settled_, INT64_MIN);
     settle_wanted_ |= tokens_.memory_bytes() > options_.tokens_bytes_max;
   }
-  if (counters_bytes > options_.counters_bytes_max && sweep_partition_ == kPartitions) {
+  if (counters_.memory_bytes() > options_.counters_bytes_max && !evicting_) {
     evicting_ = true;
-    sweep_partition_ = 0;
+    sweep_left_ = kPartitions;
     settle_wanted_ = true;
   }
-  uint32_t until = std::min(kPartitions, sweep_partition_ + kSweepPartitions);
-  for (; sweep_partition_ < until; ++sweep_partition_) {
+  SweepCounters();
+  // Beyond the budget by a quarter there is nothing left to drop: refuse until settling has caught up.
+  memory_exhausted_ = counters_.memory_bytes() > options_.counters_bytes_max + options_.counters_bytes_max / 4 ||
+                      tokens_.memory_bytes() > options_.tokens_bytes_max + options_.tokens_bytes_max / 4;
+}
+
+// Forgets deleted counters, and cold ones while memory is short, as far as they are settled: one bounded piece.
+void Shard::SweepCounters() {
+  for (size_t visited = 0; sweep_left_ > 0 && visited < kSweepSlots; --sweep_left_) {
     size_t dropped = 0;
     counters_.EraseIf(sweep_partition_, [&](CounterSlot* slot) {
+      ++visited;
       if (slot->position > settled_) return false;
-      if (!slot->exists) return true;
+      if (!slot->exists) {
+        --deleted_slots_;
+        return true;
+      }
       if (!evicting_) return false;
       bool cold = !slot->referenced;
       slot->referenced = 0;
@@ -104,17 +120,17 @@ void Shard::Maintain() {
       return cold;
     });
     if (dropped > 0) all_resident_ = false;
+    if (dropped > 0) counters_.Shrink(sweep_partition_);
+    sweep_partition_ = (sweep_partition_ + 1) % kPartitions;
+    if (counters_.memory_bytes() < options_.counters_bytes_max - options_.counters_bytes_max / 8) evicting_ = false;
   }
-  if (sweep_partition_ == kPartitions) evicting_ = false;
-  // Beyond the budget by a quarter there is nothing left to drop: refuse until settling has caught up.
-  memory_exhausted_ = counters_.memory_bytes() > options_.counters_bytes_max + options_.counters_bytes_max / 4 ||
-                      tokens_.memory_bytes() > options_.tokens_bytes_max + options_.tokens_bytes_max / 4;
+  if (sweep_left_ == 0) evicting_ = false;
 }
 
 void Shard::MaybeSettle() {
   if (settling_ || Visible() <= settled_) return;
   int64_t now = loop_->MonoMicros();
-  bool due = journal_->bytes_since_release() >= options_.settle_bytes ||
+  bool due = journal_->unsettled_bytes() >= options_.settle_bytes ||
              now - last_settle_mono_us_ >= options_.settle_interval_us || settle_wanted_;
   if (!settle_error_.ok() && now - last_settle_mono_us_ < kRetrySettleUs) due = false;
   if (due) StartSettle();
@@ -124,7 +140,6 @@ void Shard::StartSettle() {
   settling_ = true;
   settle_wanted_ = false;
   last_settle_mono_us_ = loop_->MonoMicros();
-  settle_started_bytes_ = journal_->bytes_written();
   auto outcome = std::make_shared<SettleOutcome>();
   SettleInput input{.disk = context_.disk,
                     .settled = context_.settled,
@@ -151,8 +166,10 @@ void Shard::OnSettled(const SettleOutcome& outcome) {
     settled_commit_us_ = outcome.commit_us;
     settled_newest_own_us_ = outcome.newest_own_us;
     info_.last_settle_wall_us = loop_->WallMicros();
-    if (sweep_partition_ == kPartitions) sweep_partition_ = 0;
+    ++settles_since_retention_;
+    if (deleted_slots_ > 0) sweep_left_ = kPartitions;
     ReleaseJournal();
+    KeepWithinMemory();
   }
   auto waiters = std::exchange(settle_waiters_, {});
   if (outcome.status.ok() && settled_ < Visible() && !waiters.empty()) {
@@ -164,7 +181,7 @@ void Shard::OnSettled(const SettleOutcome& outcome) {
 
 void Shard::ReleaseJournal() {
   if (journal_readers_ > 0) return;
-  journal_->Release(settled_, settle_started_bytes_);
+  journal_->Release(settled_);
 }
 
 void Shard::SettleNow(std::function<void(Status)> on_done) {
@@ -184,6 +201,7 @@ void Shard::SettleNow(std::function<void(Status)> on_done) {
 void Shard::StartRetention() {
   last_retention_mono_us_ = loop_->MonoMicros();
   if (retention_running_) return;
+  settles_since_retention_ = 0;
   int64_t horizon_us = 0, retention_us = 0;
   for (const Namespace& ns : namespaces_->all()) {
     horizon_us = std::max(horizon_us, (ns.settings.token_horizon_ms + kTokenSkewMsMax) * 1000);

@@ -80,7 +80,8 @@ Result<CounterSlot*> Shard::FindOrLoad(uint64_t hash, NamespaceId ns, std::strin
 }
 
 void Shard::SetSlot(CounterSlot* slot, const CounterState& state, Position position) {
-  bool had_expiry = slot->exists && slot->expiry_ms != 0;
+  bool was_deleted = slot->position != 0 && !slot->exists;
+  deleted_slots_ += (state.exists ? 0 : 1) - (was_deleted ? 1 : 0);
   slot->value = state.value;
   slot->position = position & ((uint64_t{1} << 56) - 1);
   slot->exists = state.exists;
@@ -92,9 +93,6 @@ void Shard::SetSlot(CounterSlot* slot, const CounterState& state, Position posit
     slot->expiry_ms = static_cast<uint64_t>(expiry) & uint64_t{kExpiryMsMax};
     if (expiry != 0 && (!slot->in_heap || earlier)) PushExpiry(slot);
   }
-  bool has_expiry = slot->exists && slot->expiry_ms != 0;
-  with_expiry_ += has_expiry ? 1 : 0;
-  with_expiry_ -= had_expiry ? 1 : 0;
 }
 
 void Shard::AppendExpiredDelete(CounterSlot* slot, bool urgent) {

@@ -56,9 +56,9 @@ bool TokenWindow::Find(const TokenPrint& print, Micros own_us, TokenResult* out)
     out->outcome = static_cast<Outcome>(e->outcome);
     out->existed = e->existed;
     out->exists = e->exists;
-    out->delta = e->delta;
+    out->delta = static_cast<int64_t>(e->delta) - kDeltaInlineMax;
     out->value = e->value;
-    out->applied = e->delta;
+    out->applied = out->delta;
     out->expiry_ms = 0;
     out->position = position;
     out->event_us = e->event_is_own ? own_us : frame_us;
@@ -120,7 +120,7 @@ void TokenWindow::Insert(const TokenPrint& print, const TokenResult& r, Micros o
   e.event_is_own = plain && !e.event_is_frame && own_us != kNoTime && r.event_us == own_us &&
                    r.kept_from_us == std::max(own_us, frame_us);
   if (e.event_is_frame || e.event_is_own) {
-    e.delta = r.delta & 0x3fff;
+    e.delta = static_cast<uint64_t>(r.delta + kDeltaInlineMax) & 0x3fff;
   } else {
     e.detail = 1;
     g.details.emplace(r.position, r);

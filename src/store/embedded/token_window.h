@@ -42,6 +42,7 @@ struct TokenResult {
 
 class TokenWindow {
  public:
+  static constexpr size_t kEntryBytes = 32;
   struct Options {
     size_t entries_first = 1u << 14;               // of the first generation; each next one is twice as large
     size_t entries_max = 1u << 24;                 // of one generation
@@ -86,7 +87,7 @@ class TokenWindow {
     uint32_t content;
     int64_t value;
     uint64_t position_rel : 40;  // position - generation's base
-    int64_t delta : 14;
+    uint64_t delta : 14;  // + kDeltaInlineMax
     uint64_t kind : 3;
     uint64_t outcome : 2;
     uint64_t existed : 1;
@@ -95,7 +96,7 @@ class TokenWindow {
     uint64_t event_is_own : 1;    // event time and last write are the token's own time, kept-from the frame's
     uint64_t detail : 1;          // everything is in Generation::details
   };
-  static_assert(sizeof(Entry) == 32);
+  static_assert(sizeof(Entry) == kEntryBytes);
   struct Generation {
     Entry* entries = nullptr;
     uint64_t mask = 0;
