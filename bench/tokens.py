@@ -5,7 +5,7 @@ Usage: bench/tokens.py [--tokens 100000000] [--memory 2GiB] [--counters 1000000]
 
 Adds one event with a random (UUIDv4) token of its own per number, in ten parts, then asks again for tokens of the whole
 range, picked at random: every one is old, most were dropped from memory. Of those asks it prints the median at one
-connection and pipeline 1 beside the median of PING in the same way: the difference is what the check costs. The sum over
+connection and pipeline 1 beside the median of PING in the same way: the difference is what the check costs. The sum of
 all counters must equal the adds that were sent, and stay the same through the asks: each is a replay.
 """
 import argparse
