@@ -170,10 +170,14 @@ Result<std::unique_ptr<ByteInput>> ByteInput::Open(const std::string& path) {
   const int fd = path == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return PosixError("open", path, errno);
   struct stat info{};
-  if (::fstat(fd, &info) != 0 || S_ISDIR(info.st_mode)) {
-    const int error = S_ISDIR(info.st_mode) ? EISDIR : errno;
+  if (::fstat(fd, &info) != 0) {
+    const int error = errno;
     ::close(fd);
-    return PosixError("open", path, error);
+    return PosixError("fstat", path, error);
+  }
+  if (S_ISDIR(info.st_mode)) {
+    ::close(fd);
+    return Status(Code::kInvalidArgument, fmt::format("{} is a directory", path));
   }
   const bool regular = S_ISREG(info.st_mode) && path != "-";
   if (regular) ::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);

@@ -176,6 +176,18 @@ TEST_P(Groups, HundredsOfFieldsGoInOneCommit) {
   EXPECT_EQ(store().CountCounters(kDefaultNamespace), 0u);
 }
 
+TEST_P(Groups, FieldsThatAreGoneTakeNoRoomInACommit) {
+  for (int round = 0; round < 8; ++round) {
+    std::vector<Op> adds, deletes;
+    for (int i = 0; i < 300; ++i) adds.push_back(Add(Keep(fmt::format("big[{}.{}]", round, i)), 1));
+    for (const Op& add : adds) deletes.push_back(Delete(add.name));
+    Run(adds);
+    if (round < 7) Run(deletes);
+  }
+  EXPECT_EQ(Run({Whole(Delete("big")), Add("other", 1)}, {.atomic = true}).code, Code::kOk);
+  EXPECT_EQ(NamesOf(EntriesBy(ScanOp::Order::kName)), std::vector<std::string>{"other"});
+}
+
 TEST_P(Groups, AGroupThatOneCommitCannotHoldStaysAsItIs) {
   constexpr uint64_t kFields = 2000;
   std::vector<Op> adds;

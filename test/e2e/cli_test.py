@@ -205,6 +205,12 @@ class Usage(unittest.TestCase):
             with self.subTest(arguments=arguments):
                 self.assertIn(said, quipu(*arguments).stderr)
 
+    def test_a_directory_is_no_file_to_import(self):
+        with FakeServer(lambda a: "OK") as server, tempfile.TemporaryDirectory() as folder:
+            r = quipu("import", "--format", "lines", "--key", "all", folder, address=server.address)
+        self.assertEqual(r.returncode, 2, r.stderr)
+        self.assertIn(f"{folder} is a directory", r.stderr)
+
     def test_an_error_says_its_code_once(self):
         with FakeServer(lambda a: Exception("TOKENCONFLICT other content")) as server:
             r = quipu("add", "hits", address=server.address)

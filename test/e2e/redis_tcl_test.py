@@ -5,6 +5,7 @@ The suite's exit code is worthless: units that run nothing end with "All tests p
 of [ok] lines per unit (redis_tcl/expected.txt) and no [err] or [exception] at all. What Quipu skips stands in
 redis_tcl/skip/UNIT.txt, one test name per line, with the reasons in redis_tcl/README.md; a name that matches no test of
 the unit fails, so that the lists cannot rot."""
+import fnmatch
 import os
 import re
 import subprocess
@@ -92,6 +93,17 @@ def test_unit(suite, kind, unit, tmp_path):
     print(f"redis_tcl {kind} {unit}: {len(passed)} ok, {len(skipped)} skipped by name")
     assert not wrong and len(passed) == EXPECTED[unit][kind], "\n".join([*wrong, output[-6000:]])
     assert sorted(names_of(output, "skip")) == sorted(skipped), "a name that no test has"
+
+
+def test_every_skipped_test_has_a_reason_and_every_reason_a_test():
+    with open(f"{HERE}/README.md", encoding="utf-8") as page:
+        rows = [line.rstrip(" |\n").split("|")[-1] for line in page if line.startswith("|")]
+    lists = {f"`{name[:-4]}`" for name in os.listdir(f"{HERE}/skip")}
+    reasons = {text for row in rows for text in re.findall(r"`[^`]+`", row)} - lists
+    skipped = {f"`{name}`" for unit in EXPECTED if not unit.startswith("auth") for name in skip_list(unit)}
+    fits = {(name, text) for name in skipped for text in reasons if fnmatch.fnmatchcase(name, text)}
+    assert skipped - {name for name, _ in fits} == set(), "skipped without a reason"
+    assert reasons - {text for _, text in fits} == set(), "reasons for tests that run"
 
 
 def test_a_skipped_test_lowers_the_count_and_a_wrong_server_shows_errors(suite, tmp_path):

@@ -91,7 +91,8 @@ Result<int64_t> Shard::ExpiryOfGroup(const Op& op) const {
 size_t Shard::GroupBound(const Op& op) const {
   size_t bytes = 0;
   Status visited = VisitMemberNames(op.ns, op.name, op.hash, [&](std::string_view name) {
-    bytes += kMemberRecordBytes + name.size();
+    const CounterSlot* slot = counters_.Find(HashCounter(op.ns, name), op.ns, name);
+    if (slot == nullptr || slot->exists) bytes += kMemberRecordBytes + name.size();
     return true;
   });
   visited.Ignore("the op itself meets the error and tells it");
