@@ -162,6 +162,46 @@ TEST(Engine, AVersionThatWasReadDoesNotOutliveTheNextAdd) {
   w.Stop();
 }
 
+// An error tells of the state that it was decided on as an answer does.
+TEST(Engine, AnErrorIsShownOnlyWhenWhatItRevealsIsDurable) {
+  struct Case {
+    Op first, second;
+    Code code;
+  };
+  Case cases[] = {
+      {.first = {.kind = OpKind::kAdd, .name = "c", .delta = INT64_MAX},
+       .second = {.kind = OpKind::kAdd, .name = "c", .delta = 1},
+       .code = Code::kOverflow},
+      {.first = {.kind = OpKind::kAdd, .ns = 1, .name = "c", .delta = 1},
+       .second = {.kind = OpKind::kAdd, .ns = 1, .name = "d", .delta = 1},
+       .code = Code::kQuotaExceeded},
+  };
+  for (Case& c : cases) {
+    World w;
+    ASSERT_TRUE(w.Start().ok());
+    NamespaceSettings one;
+    one.counters_max = 1;
+    bool made = false;
+    w.store()->PutNamespace("one", 0, one, [&](const Result<Namespace>& ns) { made = ns.ok() && ns->id == 1; });
+    ASSERT_TRUE(w.loop().RunUntil([&] { return made; }, w.clock().MonoMicros() + 10'000'000));
+    const uint64_t before = w.store()->Info().durable_position;
+    bool done[2] = {};
+    Batch batches[2];
+    Op* ops[2] = {&c.first, &c.second};
+    for (int i = 0; i < 2; ++i) {
+      ops[i]->hash = HashCounter(ops[i]->ns, ops[i]->name);
+      batches[i].ops = std::span<Op>(ops[i], 1);
+      batches[i].owner = &done[i];
+      batches[i].on_done = [](Batch* b) { *static_cast<bool*>(b->owner) = true; };
+      w.store()->Submit(&batches[i]);
+    }
+    ASSERT_TRUE(w.loop().RunUntil([&] { return done[1]; }, w.clock().MonoMicros() + 10'000'000));
+    EXPECT_EQ(c.second.code, c.code);
+    EXPECT_GT(w.store()->Info().durable_position, before) << CodeName(c.code);
+    w.Stop();
+  }
+}
+
 TEST(Engine, SettlesInTheBackgroundAndForgetsNothing) {
   World world;
   ASSERT_TRUE(world.Start().ok());

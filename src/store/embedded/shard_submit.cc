@@ -285,9 +285,13 @@ void Shard::DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns
     return FailOp(op, refuse);
   CounterState after;
   Effect effect = Decide(before, now_ms_, EventTime(*op, claimed_us), op, &after);
-  if (op->code != Code::kOk) return FailOp(op, op->code);
+  if (op->code != Code::kOk) {
+    if (urgent && slot) Gate(slot->position);  // an overflow reveals the value
+    return FailOp(op, op->code);
+  }
   if (!before.exists && after.exists && ns.settings.counters_max > 0 &&
       CountCounters(op->ns) >= static_cast<uint64_t>(ns.settings.counters_max)) {
+    if (urgent) Gate(journal_->next() - 1);  // it reveals how many there are
     return FailOp(op, Code::kQuotaExceeded);
   }
   if (!before.exists && after.exists && op->group == GroupRole::kMember && op->expire_rule == ExpireRule::kKeep) {
