@@ -16,6 +16,7 @@ struct Gather {
 
 ShardedStore::ShardedStore(std::vector<Shard*> shards, uint32_t home, rt::Meetings* meetings, uint64_t step_seed)
     : shards_(std::move(shards)), home_(home), meetings_(meetings), step_seed_(step_seed) {}
+ShardedStore::~ShardedStore() = default;
 
 void ShardedStore::Submit(Batch* batch) {
   bool atomic = batch->atomic || batch->all_or_nothing || batch->source;
@@ -79,41 +80,45 @@ void ShardedStore::SubmitSplit(Batch* batch) {
   }
 }
 
+// Of its home, which makes and ends it; the step fills it meanwhile on the thread where it runs.
 struct ShardedStore::StepCall {
+  ShardedStore* store = nullptr;
   Batch* batch = nullptr;
-  rt::Loop* home = nullptr;
   size_t missing = 0;
   std::vector<Batch> waits;  // empty batches that are done when a shard shows a position
 };
 
 // On the home loop. Only here `decided` may change: until then the home reads it while the step runs on another thread.
 void ShardedStore::Finish(StepCall* call) {
-  call->batch->decided = true;
-  call->batch->on_done(call->batch);
-  delete call;
+  Batch* batch = call->batch;
+  step_calls_.erase(batch);
+  batch->decided = true;
+  batch->on_done(batch);
 }
 
 void ShardedStore::SubmitStep(Batch* batch) {
   uint64_t id_hi = step_seed_, id_lo = (static_cast<uint64_t>(home_) << 48) | ++steps_;
   std::vector<rt::Loop*> loops;
   for (Shard* shard : Participants(shards_, *batch)) loops.push_back(shard->loop());
-  meetings_->Hold(loops, [batch, shards = shards_, home = home_loop(), id_hi, id_lo] {
+  auto owned = std::make_unique<StepCall>();
+  StepCall* call = owned.get();
+  call->store = this;
+  call->batch = batch;
+  step_calls_[batch] = std::move(owned);
+  meetings_->Hold(loops, [call, shards = shards_, home = home_loop(), id_hi, id_lo] {
     const uint64_t id[2] = {id_hi, id_lo};
-    auto parts = RunStep(shards, id, batch);
-    auto* call = new StepCall{.batch = batch, .home = home, .missing = parts.size(), .waits = {}};
-    if (parts.empty()) {
-      home->Post([call] { Finish(call); });
-      return;
-    }
+    auto parts = RunStep(shards, id, call->batch);
+    if (parts.empty()) return home->Post([call] { call->store->Finish(call); });
+    call->missing = parts.size();
     call->waits.resize(parts.size());
     for (size_t i = 0; i < parts.size(); ++i) {
       Batch& wait = call->waits[i];
       wait.owner = call;
       wait.on_done = [](Batch* b) {
         auto* done = static_cast<StepCall*>(b->owner);
-        done->home->Post([done, status = b->status] {
+        done->store->home_loop()->Post([done, status = b->status] {
           if (!status.ok()) done->batch->status = status;
-          if (--done->missing == 0) Finish(done);
+          if (--done->missing == 0) done->store->Finish(done);
         });
       };
       parts[i].first->ShowWhenVisible(&wait, parts[i].second);

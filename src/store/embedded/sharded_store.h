@@ -6,6 +6,8 @@
 // Order     Batches of one submitter reach each shard in the order of their submission.
 // Errors    As EventStore says.
 #pragma once
+#include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "rt/meetings.h"
@@ -17,6 +19,7 @@ namespace quipu::store {
 class ShardedStore final : public EventStore {
  public:
   ShardedStore(std::vector<Shard*> shards, uint32_t home, rt::Meetings* meetings, uint64_t step_seed);
+  ~ShardedStore() override;
 
   void Submit(Batch* batch) override;
   void Scan(ScanOp* op) override;
@@ -33,17 +36,18 @@ class ShardedStore final : public EventStore {
  private:
   struct Split;
   struct StepCall;
-  static void Finish(StepCall* call);
   uint32_t count() const { return static_cast<uint32_t>(shards_.size()); }
   rt::Loop* home_loop() const { return shards_[home_]->loop(); }
   void SubmitSplit(Batch* batch);
   void SubmitStep(Batch* batch);
+  void Finish(StepCall* call);
 
   std::vector<Shard*> shards_;
   uint32_t home_;
   rt::Meetings* meetings_;
   uint64_t step_seed_;
   uint64_t steps_ = 0;
+  std::unordered_map<Batch*, std::unique_ptr<StepCall>> step_calls_;  // in flight
 };
 
 }  // namespace quipu::store
