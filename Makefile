@@ -11,6 +11,10 @@ F       ?= resp
 SEED    ?=
 SEEDS   ?= 100
 SCENARIO ?=
+# A finding ends the program; its stack is printed with names.
+SYMBOLIZER := external_symbolizer_path=/usr/bin/llvm-symbolizer-19
+SANITIZER_OPTIONS := env ASAN_OPTIONS=$(SYMBOLIZER) UBSAN_OPTIONS=$(SYMBOLIZER):print_stacktrace=1 \
+                     TSAN_OPTIONS=$(SYMBOLIZER):halt_on_error=1
 # SECONDS is also a variable of bash; only the one from the command line counts.
 FUZZ_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),30)
 
@@ -19,7 +23,7 @@ help: ## list the verbs
 
 packages-build: ; @tools/install-packages build
 packages-test:  ; @tools/install-packages build test
-packages-fuzz:  ; @tools/install-packages build test fuzz
+packages-clang: ; @tools/install-packages build test clang
 packages-lint:  ; @tools/install-packages build test lint
 
 build: packages-build ## the release binary, build/release/quipu
@@ -45,17 +49,17 @@ t: packages-test ## one module's tests: make t T=rt
 	@cmake --build --preset dev --target tests_$(subst /,_,$(T))
 	@$(CTEST) --test-dir build/dev -L '^module:$(subst /,_,$(T))$$' --no-tests=error
 
-asan: packages-test ## unit and contract tests under address, leak and undefined-behaviour sanitizers
+asan: packages-clang ## unit and contract tests under address, leak and undefined-behaviour sanitizers
 	@cmake --preset asan $(QUIET)
 	@cmake --build --preset asan --target tests
-	@$(CTEST) --test-dir build/asan -L 'unit|contract' -LE 'campaign|slow'
+	@$(SANITIZER_OPTIONS) $(CTEST) --test-dir build/asan -L 'unit|contract' -LE 'campaign|slow'
 
-tsan: packages-test ## unit and contract tests under the thread sanitizer
+tsan: packages-clang ## what runs in several threads under the thread sanitizer: rt, and the whole server
 	@cmake --preset tsan $(QUIET)
-	@cmake --build --preset tsan --target tests
-	@$(CTEST) --test-dir build/tsan -L 'unit|contract' -LE 'campaign|slow'
+	@cmake --build --preset tsan --target quipu tests_rt
+	@$(SANITIZER_OPTIONS) QUIPU_KILLS=$${QUIPU_KILLS:-10} $(CTEST) --test-dir build/tsan -j 1 -LE 'campaign|slow' \
+	  -R '^(rt_|integration_shards|integration_kill|e2e_serve|e2e_import)'
 
-# Many seeds run in the release build, which is twice as fast, and one seed with every assertion.
 sim: packages-test ## the simulator: make sim SEED=n replays one seed, make sim SEEDS=1000 runs many
 	@cmake --preset $(if $(SEED),dev,release) $(QUIET)
 	@cmake --build --preset $(if $(SEED),dev,release) --target sim
@@ -70,7 +74,7 @@ sim-calls: packages-test ## a crash before each call of the disk, and in each re
 	@$(if $(CASE),build/dev/test/simulation/sim --every-call --seed=$(SEED) --case=$(CASE) --verbose, \
 	  for s in $(SCRIPTS); do build/release/test/simulation/sim --every-call --seed=$$s --jobs=$(JOBS) || exit 1; done)
 
-fuzz: packages-fuzz ## one fuzz target for a while: make fuzz F=resp SECONDS=30
+fuzz: packages-clang ## one fuzz target for a while: make fuzz F=resp SECONDS=30
 	@tools/run-fuzz "$(F)" "$(FUZZ_SECONDS)"
 
 bench: packages-test bench-build ## Quipu and redis-server in turn, one table
@@ -98,6 +102,6 @@ tidy: packages-lint ## clang-tidy over src: make tidy T=rt for one folder
 lint: packages-test ## layers, banned calls, forms; format is checked where clang-format is installed
 	@tools/lint
 
-.PHONY: help packages-build packages-test packages-fuzz packages-lint build run test dev t asan tsan sim sim-calls \
+.PHONY: help packages-build packages-test packages-clang packages-lint build run test dev t asan tsan sim sim-calls \
         fuzz bench bench-build bench-smoke e2e fmt tidy lint
 QUIET = --log-level=WARNING >/dev/null

@@ -1,6 +1,6 @@
 # quipu_module(NAME DEPENDS ... LIBRARIES ... TEST_DEPENDS ...): the folder's *.cc become library quipu_NAME; each
 # x_test.cc and x_prop_test.cc one test each, named NAME_x_test; x_bench.cc a benchmark; x_fuzz.cc a fuzz target
-# (libFuzzer in preset fuzz; elsewhere a test that replays test/corpus/NAME_x_fuzz).
+# (libFuzzer in preset asan; elsewhere a test that replays test/corpus/NAME_x_fuzz).
 # Folders link only to the folders below them (tools/lint reads the includes and says so too).
 #
 # Targets: tests_NAME builds one module's tests, `tests` all of them, `fuzzers` the fuzz targets.
@@ -44,6 +44,9 @@ function(quipu_test name)
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 300)
   endif()
+  if(QUIPU_SANITIZE)
+    math(EXPR T_TIMEOUT "4 * ${T_TIMEOUT}")
+  endif()
   if(T_MODULE)
     list(APPEND T_LABELS "module:${T_MODULE}")
     add_dependencies(tests_${T_MODULE} ${name})
@@ -69,6 +72,10 @@ function(quipu_module name)
       list(APPEND sources "${f}")
     endif()
   endforeach()
+  if(QUIPU_SANITIZE)
+    # Programs that count allocations have an operator new of their own, and so have the sanitizers.
+    list(FILTER tests EXCLUDE REGEX "alloc[a-z]*_test\\.cc$")
+  endif()
   list(TRANSFORM M_DEPENDS PREPEND quipu_)
   list(TRANSFORM M_TEST_DEPENDS PREPEND quipu_)
   set(self quipu_${name})
