@@ -6,7 +6,8 @@
 // Layout    One column family each for `meta`, `counters`, `names`, `sums`; per slice `events-START-WIDTH` and
 //           `tokens-START-WIDTH` in microseconds of commit time, so that another slice width leaves old slices
 //           readable. Keys and values: docs/internals/settled.md, golden files in test/golden.
-// Threads   Reads from any thread at any time. A SettleRun, Compact and Drop* from one thread at a time (the worker).
+// Threads   Reads from any thread at any time. A SettleRun, Compact and Drop* from one thread at a time: each shard has
+//           a worker of its own, which holds changing() from its first read for a change until the change is done.
 //           RocksDB starts no work of its own: no memtable is ever filled, automatic compaction is off.
 // Durable   What Commit, Compact and Drop* returned kOk for survives power loss. After a crash in Commit all of the run
 // is
@@ -20,6 +21,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -168,7 +170,12 @@ class SettledStore {
   virtual Status VisitTokens(const std::function<Status(const TokenPrint&, Position)>& visit) = 0;
 
   virtual uint64_t DiskBytes() const = 0;
+  // Workers wait for it as long as a settle or a merge takes. Never taken on a loop.
+  std::mutex& changing() { return changing_; }
   virtual ~SettledStore() = default;
+
+ private:
+  std::mutex changing_;
 };
 
 }  // namespace quipu::store

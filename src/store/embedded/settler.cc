@@ -321,6 +321,7 @@ class SettleJob {
 
 SettleOutcome Settle(const SettleInput& input) {
   SettleOutcome out;
+  std::lock_guard changing(input.settled->changing());
   out.status = SettleJob(input).Run(&out);
   return out;
 }

@@ -2,7 +2,7 @@
 // counter, and hands the SettledStore one run: events and tokens by slice, interval sums, checkpoints, names, and the
 // position reached. Each counter's checkpoint is the state in its last record; nothing of the hot state is touched.
 //
-// Threads   The worker. One at a time per shard; shards may settle at the same time.
+// Threads   The worker. Shards that settle at the same time wait for each other (SettledStore::changing).
 // Memory    The frames of the range (bounded by SettleInput::bytes_max) and 24 bytes a record.
 // Errors    kDataLoss, kStorageFull, kUnavailable: nothing has changed, try again later.
 // Cost      About 1 us a record of one core.

@@ -217,6 +217,7 @@ void Shard::StartRetention() {
   loop_->RunOnWorker(
       rt::Worker::kSettle,
       [settled = context_.settled, tokens_before, events_before] {
+        std::lock_guard changing(settled->changing());
         // Each is tried again a minute later; nothing depends on the moment.
         if (tokens_before != INT64_MIN) settled->DropTokensBefore(tokens_before).Ignore("tried again in a minute");
         if (events_before != INT64_MIN) settled->DropEventsBefore(events_before).Ignore("tried again in a minute");
