@@ -39,7 +39,7 @@ constexpr const char* kTopHelp =
     "Example:\n"
     "  quipu serve --dev                         # a throw-away server\n"
     "  quipu add hello                           # prints 1\n"
-    "  quipu import --format clf --key 'path:{path}' access.log";
+    "  quipu import --format clf --key 'path:{path}' --time time access.log";
 
 void AddCommon(CLI::App* app, CommonOptions* common) {
   app->add_option("--address", common->address, "Server, HOST:PORT or unix:PATH")

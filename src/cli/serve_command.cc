@@ -36,7 +36,7 @@ void SayHowToBegin(const std::string& address) {
   Say(fmt::format("Quipu serves the Redis protocol on {}. Try:", address));
   Say(fmt::format("  redis-cli {} incr hello", redis));
   Say(fmt::format("  quipu add hello{}", at));
-  Say(fmt::format("  quipu import --format clf --key 'path:{{path}}' examples/access.log{}", at));
+  Say(fmt::format("  quipu import --format clf --key 'path:{{path}}' --time time examples/access.log{}", at));
 }
 
 }  // namespace
