@@ -13,8 +13,9 @@ SEEDS   ?= 100
 SCENARIO ?=
 # A finding ends the program; its stack is printed with names.
 SYMBOLIZER := external_symbolizer_path=/usr/bin/llvm-symbolizer-19
+UNSEEN := test/support/tsan_suppressions.txt
 SANITIZER_OPTIONS := env ASAN_OPTIONS=$(SYMBOLIZER) UBSAN_OPTIONS=$(SYMBOLIZER):print_stacktrace=1 \
-                     TSAN_OPTIONS=$(SYMBOLIZER):halt_on_error=1:suppressions=$(CURDIR)/test/support/tsan_suppressions.txt
+                     TSAN_OPTIONS=$(SYMBOLIZER):halt_on_error=1:suppressions=$(CURDIR)/$(UNSEEN)
 # SECONDS is also a variable of bash; only the one from the command line counts.
 FUZZ_SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),30)
 
