@@ -75,6 +75,11 @@ sim-calls: packages-test ## a crash before each call of the disk, and in each re
 	@$(if $(CASE),build/dev/test/simulation/sim --every-call --seed=$(SEED) --case=$(CASE) --verbose, \
 	  for s in $(SCRIPTS); do build/release/test/simulation/sim --every-call --seed=$$s --jobs=$(JOBS) || exit 1; done)
 
+sim-plants: packages-test ## bugs planted in the engine, one after another: the simulator must find each
+	@cmake --preset release $(QUIET)
+	@cmake --build --preset release --target sim_planted
+	@build/release/test/simulation/sim_planted --every-plant --seeds=300 --jobs=$(JOBS)
+
 fuzz: packages-clang ## one fuzz target for a while: make fuzz F=resp SECONDS=30
 	@tools/run-fuzz "$(F)" "$(FUZZ_SECONDS)"
 
@@ -104,5 +109,5 @@ lint: packages-test ## layers, banned calls, forms; format is checked where clan
 	@tools/lint
 
 .PHONY: help packages-build packages-test packages-clang packages-lint build run test dev t asan tsan sim sim-calls \
-        fuzz bench bench-build bench-smoke e2e fmt tidy lint
+        sim-plants fuzz bench bench-build bench-smoke e2e fmt tidy lint
 QUIET = --log-level=WARNING >/dev/null

@@ -19,6 +19,7 @@ constexpr const char* kUsage =
     "           [--jobs=PROCESSES] [--verbose]\n"
     "       sim --every-call [--seed=N] [--case=N] [--jobs=PROCESSES] [--verbose]\n"
     "  Runs COUNT seeds from N on. Without a scenario each seed takes its own, in turn.\n"
+    "       sim_planted --every-plant [--seed=N] [--seeds=COUNT] [--jobs=PROCESSES]\n"
     "  With --every-call a short script crashes before each call of the disk in turn, and again in its recovery.\n"
     "  With a plant the run succeeds when a seed finds the planted bug.\n";
 
@@ -30,6 +31,7 @@ struct Options {
   int plant = 0;
   int jobs = 1;
   bool every_call = false;
+  bool every_plant = false;
   bool one_case = false;
   uint64_t case_number = 0;
   bool verbose = false;
@@ -59,6 +61,8 @@ bool ParseOptions(int argc, char** argv, Options* o) {
     } else if (key == "--case" && is_number) {
       o->one_case = true;
       o->case_number = number;
+    } else if (arg == "--every-plant") {
+      o->every_plant = true;
     } else if (arg == "--every-call") {
       o->every_call = true;
       o->scenario = std::string(QUIPU_SCENARIOS) + "/scripts/every_call.toml";
@@ -133,6 +137,28 @@ void PrintTable(const std::map<std::string, ScenarioSum>& sums) {
   }
 }
 
+// Each planted bug must be found within the campaign's seeds.
+int FindEveryPlant(CampaignOptions campaign) {
+  std::vector<EnginePlant> plants;
+  for (int number : Plants()) plants.push_back({.number = number, .what = "of the disk or of answers"});
+  plants.insert(plants.end(), EnginePlants().begin(), EnginePlants().end());
+  int missed = 0;
+  for (const EnginePlant& plant : plants) {
+    campaign.plant = plant.number;
+    const CampaignResult result = RunCampaign(campaign);
+    missed += result.failures.empty() ? 1 : 0;
+    if (result.failures.empty()) {
+      fmt::print("FAILED: plant {} ({}) was not found in {} seeds\n", plant.number, plant.what, campaign.seeds);
+    } else {
+      const auto& [seed, what] = *result.failures.begin();
+      fmt::print("plant {} ({}): seed {}: {}\n", plant.number, plant.what, seed, what.substr(0, 120));
+    }
+    std::fflush(stdout);
+  }
+  fmt::print("{} plants, {} not found\n", plants.size(), missed);
+  return missed == 0 ? 0 : 1;
+}
+
 int Main(int argc, char** argv) {
   Options options;
   if (!ParseOptions(argc, argv, &options)) {
@@ -149,7 +175,9 @@ int Main(int argc, char** argv) {
     fmt::print(stderr, "sim: {}\n", scenarios.status().message());
     return 2;
   }
-  if (options.plant != 0 && std::find(Plants().begin(), Plants().end(), options.plant) == Plants().end()) {
+  const bool is_of_engine = std::ranges::count(EnginePlants(), options.plant, &EnginePlant::number) > 0;
+  if (options.plant != 0 && !is_of_engine &&
+      std::find(Plants().begin(), Plants().end(), options.plant) == Plants().end()) {
     fmt::print(stderr, "sim: no plant {}\n", options.plant);
     return 2;
   }
@@ -162,6 +190,7 @@ int Main(int argc, char** argv) {
                            .plant = options.plant,
                            .jobs = options.jobs,
                            .verbose = options.verbose};
+  if (options.every_plant) return FindEveryPlant(campaign);
   if (options.every_call) {
     if (std::string wrong = EveryCall(&campaign); !wrong.empty()) {
       fmt::print("FAILED: script {} without any crash: {}\n", options.seed, wrong);

@@ -100,11 +100,35 @@ class PlantedStore final : public store::EventStore {
 };
 
 bool IsOfDisk(int plant) { return plant <= kShortWriteDropped; }
+bool IsOfEngine(int plant) { return plant > 100; }
 
 }  // namespace
 
 const std::vector<int>& Plants() {
   static const std::vector<int> kAll = {1, 2, 3, 4, 9, 10, 21, 25, 28, 29, 31, 38, 40};
+  return kAll;
+}
+
+const std::vector<EnginePlant>& EnginePlants() {
+  static const std::vector<EnginePlant> kAll = {
+      {107, "journal cut before what it held is settled"},
+      {108, "a commit acknowledges what only gathers"},
+      {111, "recovery stops one record early"},
+      {112, "a torn tail is taken for damage"},
+      {113, "damage in the middle is taken for a tail"},
+      {114, "a frame's checksum is not compared"},
+      {116, "a record is counted twice"},
+      {117, "what was read is not made durable before it is built on"},
+      {121, "a token is lost when the generation rotates"},
+      {122, "settled tokens are not asked"},
+      {123, "the horizon is off by one"},
+      {124, "an expired token counts as new"},
+      {125, "content is not compared"},
+      {126, "a token holds for every counter"},
+      {139, "a read shows what is not committed"},
+      {141, "an add joins a sum from before a refusal"},
+      {142, "expired counters count against the limit"},
+  };
   return kAll;
 }
 
@@ -172,7 +196,7 @@ Status PlantedDisk::SyncDir(const std::string& path) {
 }
 
 std::unique_ptr<store::EventStore> PlantInStore(std::unique_ptr<store::EventStore> store, int plant, uint64_t seed) {
-  if (plant == 0 || IsOfDisk(plant)) return store;
+  if (plant == 0 || IsOfDisk(plant) || IsOfEngine(plant)) return store;
   return std::make_unique<PlantedStore>(std::move(store), plant, seed);
 }
 

@@ -21,6 +21,12 @@
 namespace quipu::simulation {
 
 const std::vector<int>& Plants();
+// Bugs within the engine (base/plant.h), in builds that have them.
+struct EnginePlant {
+  int number = 0;
+  const char* what = "";
+};
+const std::vector<EnginePlant>& EnginePlants();
 
 // Passes everything on, but for the bug.
 class PlantedDisk final : public rt::Disk {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/plant.h"
 
 namespace quipu::simulation {
 namespace {
@@ -33,6 +34,9 @@ Run::Run(uint64_t seed, const Scenario& scenario, const Engine& engine, int plan
       store_random_(seed, "store"),
       tuning_(seed, "tuning"),
       workload_(seed, scenario, &model_) {
+#ifdef QUIPU_PLANTS
+  planted_bug = plant;
+#endif
   if (verbose) disk_.SetLog([this](const std::string& line) { Log("{}", line); });
   disk_.TraceOnlySizesOf("/settled/");  // RocksDB stamps its files with ids of its own making
   sim::SimRandom swarm(seed, "swarm.faults");

@@ -9,6 +9,7 @@ namespace quipu::simulation {
 namespace {
 
 constexpr size_t kReadsPerBatch = 200;
+constexpr int kTriesForContent = 200;
 // A listing sees counters that expire within this, or does not.
 constexpr int64_t kListingMsMax = 60'000;
 
@@ -391,7 +392,10 @@ std::string Run::Damage() {
       disk_.Lose(path);
       return "lost " + path;
     default: {
-      const uint64_t at = random_.Below(size);
+      // Most of a segment is laid out ahead and still zero: where something stands, damage matters.
+      const std::string content = disk_.Content(path);
+      uint64_t at = random_.Below(size);
+      for (int tries = 0; content[at] == 0 && tries < kTriesForContent; ++tries) at = random_.Below(size);
       disk_.FlipBit(path, at, static_cast<int>(random_.Below(8)));
       return fmt::format("flipped a bit at {} of {}", at, path);
     }

@@ -1,4 +1,5 @@
 #include "store/embedded/journal.h"
+#include "base/plant.h"
 
 #include <cstdlib>
 #include <cstring>
@@ -117,12 +118,14 @@ Status Journal::Open() {
   // What was read may have been in flight when the process died, and not be on the medium yet. Where a sync of it has
   // failed before, another one would write nothing and say that all is well: so it is made dirty again.
   for (const Start::Written& frame : start_.unproven) {
+    if (QUIPU_PLANTED(117)) break;
     QUIPU_ASSIGN_OR_RETURN(auto file, disk_->Open(SegmentPath(frame.segment), rt::OpenMode::kReadWrite));
     std::vector<char> bytes(frame.bytes);
     QUIPU_ASSIGN_OR_RETURN(size_t got, file->ReadAt(frame.offset, bytes));
     QUIPU_RETURN_IF_ERROR(file->WriteAt(frame.offset, std::span<const char>(bytes.data(), got)));
   }
   for (const SegmentInfo& info : start_.segments) {
+    if (QUIPU_PLANTED(117)) break;
     QUIPU_ASSIGN_OR_RETURN(auto file, disk_->Open(SegmentPath(info.segment), rt::OpenMode::kReadWrite));
     QUIPU_RETURN_IF_ERROR(file->Sync());
   }
@@ -339,7 +342,7 @@ void Journal::Reap() {
     if (!b->write.status.ok()) {
       Fence(b->write.status);
     } else if (!fenced_) {
-      durable_ = b->header.first + b->header.records - 1;
+      durable_ = QUIPU_PLANTED(108) ? next_ - 1 : b->header.first + b->header.records - 1;
       moved = true;
     }
   }

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/crc32c.h"
+#include "base/plant.h"
 #include "base/varint.h"
 
 namespace quipu::store {
@@ -73,7 +74,7 @@ bool DecodeFrame(std::string_view bytes, FrameHeader* h) {
       h->payload_bytes > h->frame_bytes - kFrameHeaderBytes) {
     return false;
   }
-  if (h->crc != Crc32c(0, p + 8, kFrameHeaderBytes - 8 + h->payload_bytes)) return false;
+  if (!QUIPU_PLANTED(114) && h->crc != Crc32c(0, p + 8, kFrameHeaderBytes - 8 + h->payload_bytes)) return false;
   h->segment = GetFixed<uint64_t>(p + 16);
   h->first = GetFixed<uint64_t>(p + 24);
   h->records = GetFixed<uint32_t>(p + 32);

@@ -1,4 +1,5 @@
 #include "store/embedded/journal_reader.h"
+#include "base/plant.h"
 
 #include <charconv>
 #include <deque>
@@ -223,6 +224,7 @@ class JournalReading {
   // The journal ends in bytes_, the segment before `at`, at offset_: unless a frame at or after that place says that
   // more had been durable.
   Status RefuseDamage(size_t at) {
+    if (QUIPU_PLANTED(113)) return OkStatus();
     std::string where = fmt::format("{}: damage at offset {}", PathOf(at - 1), offset_);
     for (size_t i = at - 1; i < segments_.size(); ++i) {
       if (i >= at) {
@@ -233,7 +235,7 @@ class JournalReading {
            o += kFrameAlignMin) {
         if (!FrameAt(bytes_, i, o, &h)) continue;
         max_epoch_ = std::max(max_epoch_, h.epoch);
-        if (h.durable < Expected()) continue;
+        if (h.durable < Expected() && !QUIPU_PLANTED(112)) continue;
         return Status(Code::kDataLoss, fmt::format("{}: positions {} to {} are missing, but the frame at offset {} of "
                                                    "{} was written when they were durable",
                                                    where, Expected(), h.durable, o, PathOf(i)));

@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "base/plant.h"
 #include "base/varint.h"
 #include "model/name.h"
 #include "store/token_rules.h"
@@ -393,6 +394,7 @@ TokenPrint MakeTokenPrint(uint64_t seed, uint64_t counter_hash, NamespaceId ns, 
   // The namespace is no part of the seed: for short inputs XXH3 adds the seed to the bytes, so that "c16" in namespace
   // 1 and "c17" in namespace 2 would be one counter here.
   uint64_t counter = XXH3_64bits_withSeed(name.data(), name.size(), seed) ^ ns * 0x9E3779B97F4A7C15ull ^ counter_hash;
+  if (QUIPU_PLANTED(126)) counter = seed;
   XXH128_hash_t h = XXH3_128bits_withSeed(token.data(), token.size(), counter);
   return {.hi = h.high64, .lo = h.low64};
 }

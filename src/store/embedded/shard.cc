@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "base/plant.h"
 #include "base/varint.h"
 #include "model/name.h"
 #include "store/token_rules.h"
@@ -116,6 +117,7 @@ Status Shard::ReplayFrame(const FrameHeader& header, std::string_view payload) {
       return Status(Code::kDataLoss, fmt::format("record {} of {} does not decode", i + 1, header.records));
     }
     if (position <= settled_) continue;
+    if (QUIPU_PLANTED(111) && i > 0 && i + 1 == header.records) continue;
     switch (record.type) {
       case RecordType::kNamespace: {
         auto settings = NamespaceSettingsFromJson(record.ns.settings_json, {});
@@ -161,6 +163,7 @@ Status Shard::ReplayFrame(const FrameHeader& header, std::string_view payload) {
           state = {.value = r.value, .expiry_ms = r.expiry_ms, .last_write_us = r.last_write_us, .exists = true};
         SetSlot(slot, state, position);
         if (r.exists != r.existed) counts_.Add(r.ns, r.exists ? 1 : ~uint64_t{0});
+        if (QUIPU_PLANTED(116) && r.exists != r.existed) counts_.Add(r.ns, r.exists ? 1 : ~uint64_t{0});
         break;
       }
     }

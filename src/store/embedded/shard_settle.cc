@@ -1,5 +1,6 @@
 // Background care of a shard: settling, retention, expiry, and the memory budget. Everything long runs on the settle
 // worker; what stays on the loop comes in small pieces.
+#include "base/plant.h"
 #include "store/embedded/shard.h"
 
 namespace quipu::store {
@@ -140,6 +141,7 @@ void Shard::StartSettle() {
   settling_ = true;
   settle_wanted_ = false;
   last_settle_mono_us_ = loop_->MonoMicros();
+  if (QUIPU_PLANTED(107)) journal_->Release(Visible());
   auto outcome = std::make_shared<SettleOutcome>();
   SettleInput input{.disk = context_.disk,
                     .settled = context_.settled,

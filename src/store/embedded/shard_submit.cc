@@ -1,6 +1,7 @@
 // The request path: how a batch of ops is decided, logged and gated.
 #include <map>
 
+#include "base/plant.h"
 #include "model/name.h"
 #include "store/embedded/shard.h"
 #include "store/token_rules.h"
@@ -162,7 +163,7 @@ Position Shard::Commit(Op* op, CounterSlot** slot, const CounterState& before, c
   Position position = journal_->Append(bytes, 1, urgent);
   if (op->outcome == Outcome::kRefused) {
     // Kept for its token; the counter is as it was. The record says so: no later add may join a sum before it.
-    open_sums_[op->hash & (open_sums_.size() - 1)] = {};
+    if (!QUIPU_PLANTED(141)) open_sums_[op->hash & (open_sums_.size() - 1)] = {};
     return position;
   }
   if (!*slot && after.exists) *slot = counters_.Insert(op->hash, op->ns, op->name);
@@ -178,7 +179,7 @@ Position Shard::Commit(Op* op, CounterSlot** slot, const CounterState& before, c
 Code Shard::FindToken(const Op& op, const Prepared& prepared, const Namespace& ns, bool* found, TokenResult* result) {
   *found = tokens_.Find(prepared.print, prepared.own_us, result);
   if (*found) {
-    *found = IsTokenKept(ns, result->kept_from_us, now_us_);
+    *found = IsTokenKept(ns, result->kept_from_us - (QUIPU_PLANTED(123) ? 1 : 0), now_us_);
     return Code::kOk;
   }
   Micros since = tokens_.complete_since_us();
@@ -190,7 +191,7 @@ Code Shard::FindToken(const Op& op, const Prepared& prepared, const Namespace& n
   if (prepared.own_us != kNoTime && prepared.own_us >= from) {
     from = prepared.own_us - kTokenSkewMsMax * 1000;
   }
-  if (since < from) return Code::kOk;
+  if (since < from || QUIPU_PLANTED(122)) return Code::kOk;
   std::string backing;
   auto event =
       context_.settled->FindToken(prepared.print, {.ns = op.ns, .hash = op.hash, .name = op.name}, from, &backing);
@@ -260,6 +261,7 @@ void Shard::DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns
   }
   if (keeps_token) {
     Code time = CheckTokenTime(ns, prepared.own_us, claimed_us, now_us_);
+    if (QUIPU_PLANTED(124) && time == Code::kTokenExpired) time = Code::kOk;
     if (time != Code::kOk) {
       if (time == Code::kTokenExpired) ++info_.expired_tokens;
       return FailOp(op, time);
@@ -268,7 +270,8 @@ void Shard::DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns
     TokenResult result;
     if (Code code = FindToken(*op, prepared, ns, &found, &result); code != Code::kOk) return FailOp(op, code);
     if (found) {
-      if (static_cast<uint32_t>(result.content) != static_cast<uint32_t>(ContentDigest(*op))) {
+      const bool differs = static_cast<uint32_t>(result.content) != static_cast<uint32_t>(ContentDigest(*op));
+      if (differs && !QUIPU_PLANTED(125)) {
         ++info_.conflicts;
         if (urgent) Gate(result.position);  // that the token is known must not be shown before it is sure
         return FailOp(op, Code::kTokenConflict);
@@ -347,7 +350,7 @@ void Shard::DecideRead(Op* op, const Namespace& ns) {
   // The version told must not outlive a change: the next add starts a record, and a position, of its own.
   if (OpenSum& sum = open_sums_[op->hash & (open_sums_.size() - 1)]; sum.position == op->version) sum = {};
   // Also where the counter is missing: that it was deleted must not be shown before it is sure.
-  if (*slot && ns.settings.durability == Durability::kSync) Gate((*slot)->position);
+  if (*slot && ns.settings.durability == Durability::kSync && !QUIPU_PLANTED(139)) Gate((*slot)->position);
   if (op->group != GroupRole::kNone && !(op->group == GroupRole::kElseGroup && live.exists)) {
     if (Code code = ReadGroup(op, ns); code != Code::kOk) return FailOp(op, code);
   }
@@ -434,7 +437,7 @@ void Shard::Submit(Batch* batch) {
     return Finish(batch);
   }
   // What has expired does not count against a limit. The deletes must not come between the records of a step.
-  if (counts_are_limited_ && ExpiryIsDue(now_ms_)) SweepExpired();
+  if (counts_are_limited_ && ExpiryIsDue(now_ms_) && !QUIPU_PLANTED(142)) SweepExpired();
   bool atomic = batch->atomic || batch->all_or_nothing || batch->source;
   if (atomic) {
     // One frame holds the whole step, and a frame is on the medium as a whole or not at all.

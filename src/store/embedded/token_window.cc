@@ -1,4 +1,5 @@
 #include "store/embedded/token_window.h"
+#include "base/plant.h"
 
 #include <sys/mman.h>
 
@@ -95,7 +96,9 @@ void TokenWindow::Rotate(Position position, Micros frame_us) {
 void TokenWindow::Insert(const TokenPrint& print, const TokenResult& r, Micros own_us, Micros frame_us) {
   if (generations_.empty() || generations_.back()->used >= generations_.back()->used_max ||
       frame_us - generations_.back()->first_us > options_.generation_us) {
+    const bool again = !generations_.empty();
     Rotate(r.position, frame_us);
+    if (QUIPU_PLANTED(121) && again) return;
   }
   Generation& g = *generations_.back();
   if (g.frames.empty() || g.frames.back().second != frame_us) {
