@@ -11,7 +11,7 @@ void YieldToOtherThreads() {
   const sched_param no_priority{};
   (void)::sched_setscheduler(0, SCHED_BATCH, &no_priority);
   // On Linux the "process" of a thread id is that thread alone.
-  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 10);
+  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 4);
 }
 }  // namespace
 

@@ -1,5 +1,5 @@
 // A thread of the loop for blocking work, started with the first job. One of low priority yields to the loop by batch
-// scheduling and nice 10, so that on a full machine settling and scans slow down before requests do.
+// scheduling and nice 4: on a full machine settling and scans slow down before requests do, and still come to an end.
 //
 // Threads   Run from any thread; jobs run on the worker in order, `done` on the loop.
 // Memory    The queue is unbounded; its users keep a handful of jobs each.

@@ -11,6 +11,7 @@ constexpr size_t kBufferAlign = 4096;
 constexpr size_t kBufferBytes = 1u << 20;
 constexpr size_t kEagerBytes = 256u << 10;  // a frame this full is worth a write of its own while another is in flight
 constexpr size_t kSparesMax = 2;
+constexpr uint64_t kLayoutSyncBytes = 4u << 20;
 constexpr int64_t kRetryLayoutUs = 500'000;
 constexpr int64_t kPaceMaxUs = 200'000;
 
@@ -95,6 +96,8 @@ Status LayOut(const Layout& layout) {
         return s;
       }
       at += n;
+      // In pieces: one sync of the whole would hold up the commits that go on meanwhile.
+      if (at % kLayoutSyncBytes == 0) QUIPU_RETURN_IF_ERROR(file->Sync());
     }
     QUIPU_RETURN_IF_ERROR(file->WriteAt(0, block));
     QUIPU_RETURN_IF_ERROR(file->Sync());

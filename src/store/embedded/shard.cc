@@ -17,9 +17,9 @@ ShardOptions WithinMemory(ShardOptions options) {
   TokenWindow::Options& tokens = options.tokens;
   size_t entries = std::bit_floor(std::max<size_t>(options.tokens_bytes_max / 8 / TokenWindow::kEntryBytes, 1));
   tokens.entries_max = std::clamp(entries, tokens.entries_first, std::max(tokens.entries_first, tokens.entries_max));
-  options.settle_bytes =
-      std::min<uint64_t>(options.settle_bytes, std::min(options.tokens_bytes_max, options.counters_bytes_max) / 8);
-  options.journal.unsettled_bytes_soft = 3 * options.settle_bytes;
+  const uint64_t smaller = std::min(options.tokens_bytes_max, options.counters_bytes_max);
+  options.settle_bytes = std::min(options.settle_bytes, smaller / 8);
+  options.journal.unsettled_bytes_soft = std::min(8 * options.settle_bytes, smaller / 8 * 3);
   return options;
 }
 
