@@ -1,7 +1,7 @@
 // The content of a file or of standard input, decompressed: plain, gzip or Zstandard, told apart by their first bytes.
 // Files of several gzip members or Zstandard frames are one content.
 //
-// Errors    kNotFound, kUnavailable (reading), kInvalidArgument (damaged or truncated compression: everything before
+// Errors    kNotFound, kUnavailable (reading), kInvalidArgument (a directory; damaged or truncated compression: everything before
 // the
 //           damage has been delivered).
 #pragma once

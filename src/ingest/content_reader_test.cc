@@ -90,9 +90,9 @@ TEST_F(ContentReaderTest, WhatIsPutBackComesFirst) {
   EXPECT_EQ(all, "hello world");
 }
 
-TEST_F(ContentReaderTest, AMissingFileIsNotFound) {
+TEST_F(ContentReaderTest, AMissingFileIsNotFoundAndADirectoryIsNoFile) {
   EXPECT_EQ(ContentReader::Open(dir_ + "/nothing").code(), Code::kNotFound);
-  EXPECT_EQ(ContentReader::Open(dir_).code(), Code::kUnavailable);
+  EXPECT_EQ(ContentReader::Open(dir_).code(), Code::kInvalidArgument);
 }
 
 }  // namespace
