@@ -1,9 +1,8 @@
 // The content of a file or of standard input, decompressed: plain, gzip or Zstandard, told apart by their first bytes.
 // Files of several gzip members or Zstandard frames are one content.
 //
-// Errors    kNotFound, kUnavailable (reading), kInvalidArgument (a directory; damaged or truncated compression: everything before
-// the
-//           damage has been delivered).
+// Errors    kNotFound, kUnavailable (reading), kInvalidArgument (a directory; damaged or truncated compression, where
+//           everything before the damage has been delivered).
 #pragma once
 #include <cstdint>
 #include <memory>
