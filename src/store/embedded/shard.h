@@ -207,6 +207,8 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   bool SweepExpired();
   void KeepWithinMemory();
   void SweepCounters();
+  void PrepareTokens();
+  void PopulateTokens(size_t from);
   void ReleaseJournal();
   void StartRetention();
   void PushExpiry(CounterSlot* slot);
@@ -256,7 +258,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
 
   std::shared_ptr<const NamespaceTable> namespaces_;
   bool counts_are_limited_ = false;  // some namespace has a counters_max
-  NamespaceCounts counts_;  // counters that exist
+  NamespaceCounts counts_;           // counters that exist
   std::map<SourceId, SourceState> sources_;
 
   bool all_resident_ = true;  // the sorted runs hold no counter that is not in counters_
@@ -308,6 +310,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   bool evicting_ = false;         // the sweep takes cold counters too
   size_t deleted_slots_ = 0;      // counters that are deleted and still in the table
   bool memory_exhausted_ = false;
+  std::shared_ptr<rt::TableMemory> next_tokens_;  // being prepared
   rt::Timer timer_;
 
   bool closing_ = false;

@@ -11,7 +11,8 @@ constexpr int64_t kRetentionEveryUs = 60'000'000;
 constexpr int kSettlesPerRetention = 12;  // at most: each adds a run, which every look at an old token asks
 constexpr int64_t kRetrySettleUs = 1'000'000;
 constexpr int64_t kJumpUs = 3600ll * 1000 * 1000;
-constexpr size_t kSweepSlots = 20'000;       // in one piece, and up to one partition more
+constexpr size_t kSweepSlots = 20'000;  // in one piece, and up to one partition more
+constexpr size_t kPopulateBytes = 16u << 20;
 constexpr size_t kExpirePieces = 2000;       // counters, in one piece
 constexpr int64_t kMaintainAgainUs = 2'000;  // when a piece left more to do
 
@@ -80,6 +81,7 @@ void Shard::Maintain() {
   if (Fenced() || closing_) return;
   bool more = SweepExpired();
   KeepWithinMemory();
+  PrepareTokens();
   if (more || sweep_left_ > 0) loop_->Arm(&timer_, mono + kMaintainAgainUs);
   MaybeSettle();
   if (mono - last_retention_mono_us_ > kRetentionEveryUs || settles_since_retention_ >= kSettlesPerRetention) {
@@ -126,6 +128,28 @@ void Shard::SweepCounters() {
     if (counters_.memory_bytes() < options_.counters_bytes_max - options_.counters_bytes_max / 8) evicting_ = false;
   }
   if (sweep_left_ == 0) evicting_ = false;
+}
+
+// The first touch of a large table's pages would stop the loop for hundreds of milliseconds: they are touched ahead, in
+// pieces, since the worker has segments to lay out as well.
+void Shard::PrepareTokens() {
+  const size_t bytes = tokens_.next_bytes();
+  if (bytes == 0 || next_tokens_) return;
+  next_tokens_ = std::make_shared<rt::TableMemory>(bytes);
+  PopulateTokens(0);
+}
+
+void Shard::PopulateTokens(size_t from) {
+  if (from >= next_tokens_->bytes()) {
+    tokens_.GiveNext(std::move(*next_tokens_));
+    next_tokens_.reset();
+    return;
+  }
+  loop_->RunOnWorker(
+      rt::Worker::kFiles, [memory = next_tokens_, from] { memory->Populate(from, kPopulateBytes); },
+      [this, alive = alive_, from] {
+        if (*alive) PopulateTokens(from + kPopulateBytes);
+      });
 }
 
 void Shard::MaybeSettle() {

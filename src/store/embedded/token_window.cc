@@ -1,15 +1,15 @@
 #include "store/embedded/token_window.h"
 #include "base/plant.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
+#include <utility>
 
 namespace quipu::store {
 namespace {
 
 constexpr int64_t kDeltaInlineMax = (1 << 13) - 1;
 constexpr size_t kDetailBytes = sizeof(TokenResult) + 24;
+constexpr size_t kNextBytesMin = 4u << 20;
 
 }  // namespace
 
@@ -17,12 +17,8 @@ TokenWindow::TokenWindow(const Options& options) : options_(options) {
   QUIPU_ASSERT((options.entries_first & (options.entries_first - 1)) == 0, "entries_first={}", options.entries_first);
 }
 
-TokenWindow::~TokenWindow() {
-  for (auto& g : generations_) munmap(g->entries, g->mapped_bytes);
-}
-
 size_t TokenWindow::BytesOf(const Generation& g) {
-  return g.mapped_bytes + g.details.size() * kDetailBytes + g.frames.size() * sizeof(g.frames[0]);
+  return g.memory.bytes() + g.details.size() * kDetailBytes + g.frames.size() * sizeof(g.frames[0]);
 }
 
 const TokenWindow::Entry* TokenWindow::FindIn(const Generation& g, const TokenPrint& print) {
@@ -70,23 +66,36 @@ bool TokenWindow::Find(const TokenPrint& print, Micros own_us, TokenResult* out)
   return false;
 }
 
+size_t TokenWindow::next_bytes() const {
+  if (generations_.empty() || next_.bytes() != 0) return 0;
+  const Generation& newest = *generations_.back();
+  const size_t bytes = std::min(options_.entries_max, (newest.mask + 1) * 2) * sizeof(Entry);
+  return newest.used >= newest.used_max / 2 && bytes >= kNextBytesMin ? bytes : 0;
+}
+
+void TokenWindow::GiveNext(rt::TableMemory memory) {
+  memory_bytes_ += memory.bytes() - next_.bytes();
+  next_ = std::move(memory);
+}
+
 void TokenWindow::Rotate(Position position, Micros frame_us) {
-  size_t entries = options_.entries_first;
-  if (!generations_.empty()) {
-    const Generation& last = *generations_.back();
-    // Twice the last one if that filled up, the same size if it was closed for its age.
-    entries = std::min(options_.entries_max, (last.mask + 1) * (last.used >= last.used_max ? 2 : 1));
-  }
   auto g = std::make_unique<Generation>();
+  if (next_.bytes() != 0) {
+    memory_bytes_ -= next_.bytes();
+    g->memory = std::exchange(next_, rt::TableMemory());
+  } else {
+    size_t entries = options_.entries_first;
+    if (!generations_.empty()) {
+      const Generation& last = *generations_.back();
+      // Twice the last one if that filled up, the same size if it was closed for its age.
+      entries = std::min(options_.entries_max, (last.mask + 1) * (last.used >= last.used_max ? 2 : 1));
+    }
+    g->memory = rt::TableMemory(entries * sizeof(Entry));  // zero: free places
+  }
+  const size_t entries = g->memory.bytes() / sizeof(Entry);
   g->mask = entries - 1;
   g->used_max = entries * 7 / 10;
-  g->mapped_bytes = entries * sizeof(Entry);
-  // Fresh pages are zero: a free place. Huge ones where there is enough to fill them: a probe is then one miss, not
-  // two.
-  void* p = mmap(nullptr, g->mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  QUIPU_ASSERT(p != MAP_FAILED, "no memory for {} tokens", entries);
-  if (g->mapped_bytes >= (4u << 20)) madvise(p, g->mapped_bytes, MADV_HUGEPAGE);
-  g->entries = static_cast<Entry*>(p);
+  g->entries = static_cast<Entry*>(g->memory.data());
   g->base = position - 1;
   g->first_us = frame_us;
   memory_bytes_ += BytesOf(*g);
@@ -154,7 +163,6 @@ void TokenWindow::Trim(size_t bytes_max, Position settled, Micros expired_us) {
     SetDropped(g.last_us, g.newest_own_us);
     memory_bytes_ -= BytesOf(g);
     size_ -= g.used;
-    munmap(g.entries, g.mapped_bytes);
     generations_.pop_front();
   }
 }

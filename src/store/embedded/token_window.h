@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "model/ids.h"
+#include "rt/table_memory.h"
 #include "store/embedded/settled.h"
 #include "store/op.h"
 
@@ -49,7 +50,6 @@ class TokenWindow {
     int64_t generation_us = 3600ll * 1000 * 1000;  // a generation is closed after this time even if not full
   };
   explicit TokenWindow(const Options& options);
-  ~TokenWindow();
 
   // Must be inlined: g++ 12 drops a call that only prefetches.
   [[gnu::always_inline]] void Prefetch(const TokenPrint& print, Micros own_us) const {
@@ -65,6 +65,11 @@ class TokenWindow {
   // holds the position. own_us as above.
   void Insert(const TokenPrint& print, const TokenResult& result, Micros own_us, Micros frame_us);
 
+  // The memory that the next generation should find ready, once the newest one is half full; 0 if there is no need yet,
+  // or so little that its first touch does not matter.
+  size_t next_bytes() const;
+  void GiveNext(rt::TableMemory memory);
+
   // Commit time from which on every token is in here; INT64_MIN if nothing was ever dropped.
   Micros complete_since_us() const { return complete_since_us_; }
   // The newest own time among tokens that are not in here any more (kNoTime: none).
@@ -79,6 +84,7 @@ class TokenWindow {
   size_t memory_bytes() const { return memory_bytes_; }
   size_t size() const { return size_; }
   size_t generations() const { return generations_.size(); }
+  const void* newest_memory() const { return generations_.back()->memory.data(); }
 
  private:
   struct Entry {  // 32 bytes, two to a cache line; position_rel 0 marks a free place
@@ -87,7 +93,7 @@ class TokenWindow {
     uint32_t content;
     int64_t value;
     uint64_t position_rel : 40;  // position - generation's base
-    uint64_t delta : 14;  // + kDeltaInlineMax
+    uint64_t delta : 14;         // + kDeltaInlineMax
     uint64_t kind : 3;
     uint64_t outcome : 2;
     uint64_t existed : 1;
@@ -98,11 +104,11 @@ class TokenWindow {
   };
   static_assert(sizeof(Entry) == kEntryBytes);
   struct Generation {
-    Entry* entries = nullptr;
+    rt::TableMemory memory;
+    Entry* entries = nullptr;  // in memory
     uint64_t mask = 0;
     size_t used = 0;
     size_t used_max = 0;
-    size_t mapped_bytes = 0;
     Position base = 0;
     Position last = 0;
     Micros first_us = 0, last_us = 0;
@@ -120,6 +126,7 @@ class TokenWindow {
 
   Options options_;
   std::deque<std::unique_ptr<Generation>> generations_;
+  rt::TableMemory next_;
   size_t memory_bytes_ = 0;
   size_t size_ = 0;
   Micros complete_since_us_ = INT64_MIN;

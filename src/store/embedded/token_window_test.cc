@@ -73,6 +73,41 @@ TEST(TokenWindow, AnswersEveryTokenWordForWordOverManyGenerations) {
   }
 }
 
+TEST(TokenWindow, TakesTheMemoryThatWasPreparedForTheNextGeneration) {
+  sim::SimRandom rng(13, "test");
+  TokenWindow window({.entries_first = 1u << 16, .entries_max = 1u << 18, .generation_us = 1'000'000'000});
+  std::vector<Known> all;
+  const auto insert = [&](size_t n) {
+    for (size_t i = 0; i < n; ++i) {
+      all.push_back(MakeToken(&rng, all.size() + 1, 1'000'000));
+      window.Insert(all.back().print, all.back().result, all.back().own_us, 1'000'000);
+    }
+  };
+  const size_t first_holds = (1u << 16) * 7 / 10;
+  insert(first_holds / 2 - 1);
+  EXPECT_EQ(window.next_bytes(), 0u) << "too early";
+  insert(1);
+  ASSERT_EQ(window.next_bytes(), (1u << 17) * 32u);
+  const size_t before = window.memory_bytes();
+  rt::TableMemory memory(window.next_bytes());
+  memory.Populate(0, memory.bytes() / 2);
+  memory.Populate(memory.bytes() / 2, memory.bytes());
+  const void* const prepared = memory.data();
+  window.GiveNext(std::move(memory));
+  EXPECT_EQ(window.memory_bytes(), before + (1u << 17) * 32u) << "it counts as soon as it is there";
+  EXPECT_EQ(window.next_bytes(), 0u) << "one is enough";
+  EXPECT_EQ(window.generations(), 1u);
+  insert(first_holds);
+  EXPECT_EQ(window.generations(), 2u);
+  EXPECT_EQ(window.newest_memory(), prepared);
+  EXPECT_LT(window.memory_bytes(), before + (1u << 17) * 32u + all.size() * 200u) << "counted once";
+  for (const Known& k : all) {
+    TokenResult found;
+    ASSERT_TRUE(window.Find(k.print, k.own_us, &found)) << k.result.position;
+    ExpectEqual(found, k.result);
+  }
+}
+
 TEST(TokenWindow, DropsOnlySettledGenerationsAndSaysFromWhenItIsComplete) {
   sim::SimRandom rng(12, "test");
   TokenWindow window({.entries_first = 64, .entries_max = 64, .generation_us = 1'000'000});
