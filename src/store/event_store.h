@@ -67,7 +67,8 @@ struct Batch {
   bool decided = false;           // the results below and in the ops hold already (but may not be shown)
   // ---- out, when decided
   // kOk; kConditionNotMet (atomic: nothing happened, failed_index says where; source: it stands elsewhere, see
-  // source_offset); kTooLarge (atomic batch beyond the journal's frame); kUnavailable (closing); kReadOnly (fenced).
+  // source_offset); kTooLarge (more than kBatchOpsMax ops, or atomic and beyond the journal's frame); kUnavailable
+  // (closing); kReadOnly (fenced).
   // Other than kOk: nothing happened, and every op has an error too: the one at failed_index its own (a refusal becomes
   // kConditionNotMet), the others the batch's.
   Code code = Code::kOk;

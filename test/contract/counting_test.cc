@@ -59,6 +59,14 @@ TEST_P(Counting, ABatchMayBeAsLargeAsTheLimit) {
   EXPECT_EQ(ran.ops.back().value, static_cast<int64_t>(kBatchOpsMax));
 }
 
+TEST_P(Counting, ABatchBeyondTheLimitIsRefusedAsAWhole) {
+  RanBatch ran = Run(std::vector<Op>(kBatchOpsMax + 1, Add("c", 1)));
+  EXPECT_EQ(ran.code, Code::kTooLarge);
+  EXPECT_EQ(ran.ops.front().code, Code::kTooLarge);
+  EXPECT_EQ(ran.ops.back().code, Code::kTooLarge);
+  EXPECT_FALSE(Run({Get("c")}).ops[0].exists);
+}
+
 TEST_P(Counting, AnErrorOfOneOpLeavesTheOthersOfItsBatchAlone) {
   RanBatch ran = Run({Set("c", kInt64Max), Add("c", 1), Add("d", 1), In(77, Add("e", 1))});
   EXPECT_EQ(ran.ops[1].code, Code::kOverflow);

@@ -80,6 +80,18 @@ TEST_P(Listing, EntriesShowValueExpiryAndLastWrite) {
   }
 }
 
+TEST_P(Listing, ThereAreNoEventsBeyondTheNewest) {
+  Run({Add("c", 1)});
+  Run({Add("c", 2)});
+  const std::vector<EventEntry> events = EventsOf("c");
+  ASSERT_FALSE(events.empty());
+  const Position newest = events.back().position;
+  EXPECT_EQ(EventsOf("c", newest - 1).size(), 1u);
+  for (Position after : {newest, newest + 1, newest + 1'000'000, std::numeric_limits<Position>::max()}) {
+    EXPECT_TRUE(EventsOf("c", after).empty()) << after;
+  }
+}
+
 TEST_P(Listing, ByNameAscendsInPages) {
   std::set<std::string> names = Fill(250);
   std::vector<std::string> found;

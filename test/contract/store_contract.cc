@@ -152,12 +152,12 @@ std::vector<std::string> NamesOf(const std::vector<CounterEntry>& entries) {
   return names;
 }
 
-std::vector<EventEntry> StoreContract::EventsOf(std::string_view name) {
+std::vector<EventEntry> StoreContract::EventsOf(std::string_view name, Position after) {
   std::vector<EventEntry> events;
   bool more = true;
   while (more) {
     bool done = false;
-    EventsOp op{.name = std::string(name), .after = events.empty() ? 0 : events.back().position, .limit = 3};
+    EventsOp op{.name = std::string(name), .after = events.empty() ? after : events.back().position, .limit = 3};
     op.owner = &done;
     op.on_done = [](EventsOp* o) { *static_cast<bool*>(o->owner) = true; };
     machine_.Run([&] { store().Events(&op); }, &done);

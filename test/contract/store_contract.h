@@ -74,7 +74,7 @@ class StoreContract : public testing::TestWithParam<EngineKind> {
   std::vector<CounterEntry> EntriesByHash(size_t limit = 100, NamespaceId ns = kDefaultNamespace);
   // One page by name or by value; all of it by hash.
   std::vector<CounterEntry> EntriesBy(ScanOp::Order order, NamespaceId ns = kDefaultNamespace);
-  std::vector<EventEntry> EventsOf(std::string_view name);
+  std::vector<EventEntry> EventsOf(std::string_view name, Position after = 0);
   std::vector<SourceState> SourcesOf(SourceId anchor);
   Result<Namespace> Put(const std::string& name, uint64_t expected_version, const NamespaceSettings& settings);
   // Creates a namespace and returns its id.

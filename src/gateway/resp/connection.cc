@@ -12,7 +12,6 @@ namespace quipu::resp {
 namespace {
 
 // Ops of a batch before it goes to the store: enough to share its cost, few enough to stay in the cache.
-constexpr size_t kOpsPerBatch = 512;
 constexpr size_t kShownNameBytes = 128;  // of a command that we do not know
 
 }  // namespace

@@ -282,6 +282,13 @@ void Connection::FinishTransaction() {
     t.Reset();
     return DropWork();
   }
+  if (work.ops.size() > store::kBatchOpsMax) {
+    const size_t ops = work.ops.size();
+    t.Reset();
+    DropWork();
+    return Fail(
+        fmt::format("EXECABORT {} operations in one transaction, at most {} are allowed", ops, store::kBatchOpsMax));
+  }
   Submit();
 }
 

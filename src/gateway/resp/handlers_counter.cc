@@ -68,8 +68,8 @@ void CountExisting(Connection& c, Args args, OpKind kind, GroupRole role) {
 }
 
 bool TooManyOps(Connection& c, size_t ops) {
-  if (ops <= store::kBatchOpsMax) return false;
-  c.Fail(fmt::format("ERR {} keys in one command, at most {} are allowed", ops, store::kBatchOpsMax));
+  if (ops <= kCommandOpsMax) return false;
+  c.Fail(fmt::format("ERR {} keys in one command, at most {} are allowed", ops, kCommandOpsMax));
   return true;
 }
 

@@ -102,8 +102,8 @@ void FormatCreated(Connection& c, const Slot& slot, const store::Op* ops) {
 }
 
 bool TooManyFields(Connection& c, size_t fields) {
-  if (fields <= store::kBatchOpsMax) return false;
-  c.Fail(fmt::format("ERR {} fields in one command, at most {} are allowed", fields, store::kBatchOpsMax));
+  if (fields <= kCommandOpsMax) return false;
+  c.Fail(fmt::format("ERR {} fields in one command, at most {} are allowed", fields, kCommandOpsMax));
   return true;
 }
 

@@ -113,8 +113,8 @@ void QuipuIngest(Connection& c, Args args) {
   if (step.label.size() > kLabelBytesMax) {
     return c.Fail(fmt::format("ERR label has {} bytes, at most {} are allowed", step.label.size(), kLabelBytesMax));
   }
-  if (count > store::kBatchOpsMax) {
-    return c.Fail(fmt::format("ERR count is {}, at most {} are allowed", count, store::kBatchOpsMax));
+  if (count > kCommandOpsMax) {
+    return c.Fail(fmt::format("ERR count is {}, at most {} are allowed", count, kCommandOpsMax));
   }
   if (args.size() - kFixedArgs != count * 3) return c.FailArity(*c.command());
   Work& work = c.work();

@@ -33,7 +33,7 @@ void Discard(Connection& c, Args) {
 void Watch(Connection& c, Args args) {
   Transaction& t = c.transaction();
   if (t.queueing()) return c.Fail(text::kWatchInMulti);
-  if (t.watched.size() + args.size() > store::kBatchOpsMax / 2) return c.Fail("ERR too many watched keys");
+  if (t.watched.size() + args.size() > kCommandOpsMax / 2) return c.Fail("ERR too many watched keys");
   size_t first = t.watched.size();
   for (std::string_view key : args.subspan(1)) {
     store::Op* op = c.AddOp(store::OpKind::kGet, key);

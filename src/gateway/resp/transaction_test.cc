@@ -42,6 +42,51 @@ TEST(Multi, AnErrorWhileQueueingAborts) {
             "errors.|");
 }
 
+// Everything that comes back, however long it takes.
+std::string AskAtLength(World& w, std::string_view bytes) {
+  w.client->Send(bytes);
+  std::string all;
+  for (;;) {
+    w.loop.RunFor(20'000);
+    const std::string more = w.client->Take();
+    if (more.empty()) return Readable(all);
+    all += more;
+  }
+}
+
+TEST(Multi, MoreOperationsThanOneCommitTakesAreAnErrorAndNothingElse) {
+  for (size_t adds : {store::kBatchOpsMax, store::kBatchOpsMax + 1}) {
+    World w;
+    std::string commands = "MULTI\r\n";
+    for (size_t i = 0; i < adds; ++i) commands += "INCR k\r\n";
+    AskAtLength(w, commands);
+    const std::string answer = AskAtLength(w, "EXEC\r\n");
+    if (adds == store::kBatchOpsMax) {
+      EXPECT_TRUE(answer.starts_with("*65536|:1|:2|")) << answer.substr(0, 100);
+      EXPECT_EQ(w.Ask("GET k"), "$5|65536|");
+    } else {
+      EXPECT_EQ(answer, "-EXECABORT 65537 operations in one transaction, at most 65536 are allowed|");
+      EXPECT_EQ(w.Ask("GET k"), "$-1|");
+    }
+  }
+}
+
+// A pipeline of commands fills one batch as long as the next one is sure to fit.
+TEST(Multi, ManyKeysInCommandsOnePipelineSendsAreNoLargerBatchThanTheStoreTakes) {
+  World w;
+  std::vector<std::string> mget = {"MGET"};
+  for (size_t i = 0; i < kCommandOpsMax; ++i) mget.emplace_back("k");
+  std::string pipeline;
+  for (size_t i = 0; i + 1 < kOpsPerBatch; ++i) pipeline += "INCR k\r\n";
+  pipeline += "*" + std::to_string(mget.size()) + "\r\n";
+  for (const std::string& word : mget) pipeline += "$" + std::to_string(word.size()) + "\r\n" + word + "\r\n";
+  const std::string answer = AskAtLength(w, pipeline);
+  EXPECT_TRUE(answer.starts_with(":1|:2|:3|"));
+  EXPECT_NE(answer.find("|*65024|$3|511|"), std::string::npos);
+  mget.emplace_back("k");
+  EXPECT_EQ(w.AskArgs(mget), "-ERR 65025 keys in one command, at most 65024 are allowed|");
+}
+
 TEST(Multi, OutOfOrderCallsHaveTheirTexts) {
   World w;
   EXPECT_EQ(w.Ask("EXEC"), "-ERR EXEC without MULTI|");

@@ -52,6 +52,10 @@ struct GroupListing {
   std::string_view pattern;
 };
 
+// A batch goes to the store when it has reached this; what one more command may add to it then still fits.
+inline constexpr size_t kOpsPerBatch = 512;
+inline constexpr size_t kCommandOpsMax = store::kBatchOpsMax - kOpsPerBatch;
+
 struct Work {
   std::vector<store::Op> ops;
   std::vector<Slot> slots;

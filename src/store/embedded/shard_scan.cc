@@ -250,7 +250,7 @@ void Shard::Events(EventsOp* op) {
   job->ns = op->ns;
   job->name = op->name;
   job->hash = HashCounter(op->ns, op->name);
-  job->after = op->after;
+  job->after = std::min(op->after, Visible());  // there is nothing beyond
   job->limit = op->limit;
   job->segments = journal_->SegmentsAfter(settled_);
   job->durable = Visible();

@@ -421,7 +421,6 @@ void Shard::ApplySource(const SourceStep& step) {
 }
 
 void Shard::Submit(Batch* batch) {
-  QUIPU_ASSERT(batch->ops.size() <= kBatchOpsMax, "batch of {} ops", batch->ops.size());
   batch->decided = true;
   batch->code = Code::kOk;
   batch->status = OkStatus();
@@ -432,8 +431,8 @@ void Shard::Submit(Batch* batch) {
   SetJudgeTime();
   batch->judged_us = now_us_;
 
-  if (closing_) {
-    FailBatch(batch, Code::kUnavailable);
+  if (closing_ || batch->ops.size() > kBatchOpsMax) {
+    FailBatch(batch, closing_ ? Code::kUnavailable : Code::kTooLarge);
     return Finish(batch);
   }
   // What has expired does not count against a limit. The deletes must not come between the records of a step.

@@ -22,7 +22,7 @@ void ShardedStore::Submit(Batch* batch) {
   bool atomic = batch->atomic || batch->all_or_nothing || batch->source;
   bool local = !batch->source || ShardOf(batch->source->id, count()) == home_;
   for (const Op& op : batch->ops) local &= ShardOf(op.hash, count()) == home_;
-  if (local) return shards_[home_]->Submit(batch);
+  if (local || batch->ops.size() > kBatchOpsMax) return shards_[home_]->Submit(batch);
   batch->decided = false;
   batch->code = Code::kOk;
   batch->status = OkStatus();

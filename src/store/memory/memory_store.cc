@@ -52,7 +52,6 @@ MemoryStore::MemoryStore(rt::Loop* loop) : loop_(loop) {
 }
 
 void MemoryStore::Submit(Batch* batch) {
-  QUIPU_ASSERT(batch->ops.size() <= kBatchOpsMax, "{} ops", batch->ops.size());
   now_us_ = std::max(now_us_, loop_->WallMicros());
   batch->judged_us = now_us_;
   batch->code = Code::kOk;
@@ -66,6 +65,7 @@ void MemoryStore::Submit(Batch* batch) {
 
 void MemoryStore::DecideBatch(Batch* batch) {
   if (closed_) return FailBatch(batch, Code::kUnavailable);
+  if (batch->ops.size() > kBatchOpsMax) return FailBatch(batch, Code::kTooLarge);
   if (batch->source != nullptr) {
     auto known = state_.sources.find(batch->source->id);
     batch->source_offset = known == state_.sources.end() ? 0 : known->second.offset;
