@@ -40,16 +40,18 @@ struct ShardedStore::Split {
     std::vector<Op> ops;
     std::vector<uint32_t> index;  // into the original batch
   };
+  ShardedStore* store = nullptr;
   Batch* batch = nullptr;
-  rt::Loop* home = nullptr;
   std::vector<Part> parts;
   size_t missing = 0;
 };
 
 void ShardedStore::SubmitSplit(Batch* batch) {
-  auto* split = new Split;
+  auto owned = std::make_unique<Split>();
+  Split* split = owned.get();
+  splits_[batch] = std::move(owned);
+  split->store = this;
   split->batch = batch;
-  split->home = home_loop();
   split->parts.resize(count());
   for (uint32_t i = 0; i < batch->ops.size(); ++i) {
     Split::Part& part = split->parts[ShardOf(batch->ops[i].hash, count())];
@@ -65,15 +67,16 @@ void ShardedStore::SubmitSplit(Batch* batch) {
     part.batch.owner = &part;
     part.batch.on_done = [](Batch* b) {
       auto* done = static_cast<Split::Part*>(b->owner);
-      done->split->home->Post([done] {
+      done->split->store->home_loop()->Post([done] {
         Split* all = done->split;
         for (size_t i = 0; i < done->ops.size(); ++i) all->batch->ops[done->index[i]] = done->ops[i];
         if (!done->batch.status.ok()) all->batch->status = done->batch.status;
         if (done->batch.code != Code::kOk) all->batch->code = done->batch.code;
         if (--all->missing > 0) return;
-        all->batch->decided = true;
-        all->batch->on_done(all->batch);
-        delete all;
+        Batch* whole = all->batch;
+        all->store->splits_.erase(whole);
+        whole->decided = true;
+        whole->on_done(whole);
       });
     };
     shards_[s]->loop()->Post([shard = shards_[s], &part] { shard->Submit(&part.batch); });

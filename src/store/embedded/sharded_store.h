@@ -47,7 +47,9 @@ class ShardedStore final : public EventStore {
   rt::Meetings* meetings_;
   uint64_t step_seed_;
   uint64_t steps_ = 0;
-  std::unordered_map<Batch*, std::unique_ptr<StepCall>> step_calls_;  // in flight
+  // In flight.
+  std::unordered_map<Batch*, std::unique_ptr<Split>> splits_;
+  std::unordered_map<Batch*, std::unique_ptr<StepCall>> step_calls_;
 };
 
 }  // namespace quipu::store
