@@ -23,15 +23,16 @@ help: ## list the verbs
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 packages-build: ; @tools/install-packages build
-packages-test:  ; @tools/install-packages build test
-packages-clang: ; @tools/install-packages build test clang
-packages-lint:  ; @tools/install-packages build test lint
+packages-run:   ; @tools/install-packages build run
+packages-test:  ; @tools/install-packages build run test
+packages-clang: ; @tools/install-packages build run test clang
+packages-lint:  ; @tools/install-packages build run test lint
 
 build: packages-build ## the release binary, build/release/quipu
 	@cmake --preset release $(QUIET)
 	@cmake --build --preset release --target quipu
 
-run: build ## install what is missing, build, serve with defaults on 127.0.0.1:7379
+run: packages-run build ## install what is missing, build, serve with defaults on 127.0.0.1:7379
 	@exec build/release/quipu serve
 
 test: packages-test ## install what is missing, build, every test
@@ -108,6 +109,6 @@ tidy: packages-lint ## clang-tidy over src: make tidy T=rt for one folder
 lint: packages-test ## layers, banned calls, forms; format is checked where clang-format is installed
 	@tools/lint
 
-.PHONY: help packages-build packages-test packages-clang packages-lint build run test dev t asan tsan sim sim-calls \
-        sim-plants fuzz bench bench-build bench-smoke e2e fmt tidy lint
+.PHONY: help packages-build packages-run packages-test packages-clang packages-lint build run test dev t asan tsan \
+        sim sim-calls sim-plants fuzz bench bench-build bench-smoke e2e fmt tidy lint
 QUIET = --log-level=WARNING >/dev/null

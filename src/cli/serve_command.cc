@@ -33,10 +33,11 @@ void SayHowToBegin(const std::string& address) {
   const std::string redis =
       address.starts_with("unix:") ? fmt::format("-s {}", address.substr(5)) : fmt::format("-p {}", port);
   const std::string at = usual ? "" : fmt::format(" --address {}", address);
+  const std::string quipu = rt::CommandName();
   Say(fmt::format("Quipu serves the Redis protocol on {}. Try:", address));
   Say(fmt::format("  redis-cli {} incr hello", redis));
-  Say(fmt::format("  quipu add hello{}", at));
-  Say(fmt::format("  quipu import --format clf --key 'path:{{path}}' --time time examples/access.log{}", at));
+  Say(fmt::format("  {} add hello{}", quipu, at));
+  Say(fmt::format("  {} import --format clf --key 'path:{{path}}' --time time examples/access.log{}", quipu, at));
 }
 
 }  // namespace

@@ -133,6 +133,21 @@ std::string ExecutablePath() {
   return error ? std::string() : path.string();
 }
 
+std::string CommandName() {
+  const std::filesystem::path path = ExecutablePath();
+  std::error_code error;
+  const char* const search = std::getenv("PATH");
+  for (std::string_view rest = search == nullptr ? "" : search; !rest.empty();) {
+    const std::string_view folder = rest.substr(0, rest.find(':'));
+    rest.remove_prefix(std::min(folder.size() + 1, rest.size()));
+    if (std::filesystem::equivalent(std::filesystem::path(folder) / path.filename(), path, error)) {
+      return path.filename().string();
+    }
+  }
+  const std::string relative = path.lexically_relative(std::filesystem::current_path(error)).string();
+  return relative.empty() || relative.starts_with("..") ? path.string() : relative;
+}
+
 void ExitAtOnce(int code) { ::_exit(code); }
 
 Result<std::string> MakeTemporaryDir(std::string_view prefix) {

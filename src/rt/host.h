@@ -55,6 +55,8 @@ struct ProcessFigures {
 ProcessFigures ReadProcessFigures();
 // Where this program's file lies; empty if that cannot be told.
 std::string ExecutablePath();
+// What to type in this directory to run this program: its name if the search path finds it, else its shortest path.
+std::string CommandName();
 // Ends the process now, without destroying anything.
 [[noreturn]] void ExitAtOnce(int code);
 // A new empty directory under the system's place for temporary files.

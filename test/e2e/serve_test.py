@@ -10,12 +10,15 @@ import resp
 import server as servers
 
 
-def start(tmp_path, *flags, data="data", env=None, port=None):
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def start(tmp_path, *flags, data="data", env=None, port=None, cwd=None):
     port = port or servers.free_port()
     command = [os.environ["QUIPU_BINARY"], "serve", f"--listen.resp=127.0.0.1:{port}",
                f"--data_dir={tmp_path / data}", servers.SMALL_SEGMENTS, *flags]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True, env={**servers.plain_environment(), **(env or {})},
+                               text=True, cwd=cwd, env={**servers.plain_environment(), **(env or {})},
                                preexec_fn=servers.end_with_parent)
     process.port = port
     return process
@@ -26,7 +29,7 @@ def wait_until_ready(process):
     seen = []
     for line in process.stderr:
         seen.append(line)
-        if line.startswith("  quipu import"):
+        if " import --format" in line:
             return seen
     raise AssertionError(f"ended with {process.wait()}: {seen}")
 
@@ -49,6 +52,17 @@ def test_it_says_where_it_listens_and_what_to_try(tmp_path):
     events = [json.loads(line) for line in out.splitlines()]
     assert [e["event"] for e in events] == ["store.recovered", "resp.listening", "server.draining", "server.stopped"]
     assert all(e["level"] == "info" and e["ts"].endswith("Z") and e["msg"] for e in events)
+
+
+def test_what_it_says_to_try_works_as_printed(tmp_path):
+    process = start(tmp_path, cwd=ROOT)
+    lines = wait_until_ready(process)[-3:]
+    said = [subprocess.run(line, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=60) for line in lines]
+    process.terminate()
+    process.communicate(timeout=60)
+    assert [done.returncode for done in said] == [0, 0, 0], said
+    assert said[0].stdout.strip() == "1"
+    assert said[1].stdout.split()[0] == "2", said[1].stdout
 
 
 def test_sigterm_answers_what_is_in_flight_and_keeps_it(tmp_path):
