@@ -85,7 +85,7 @@ class Server:
 
     def log(self):
         with open(self.log_path, errors="replace") as f:
-            return f.read()[-4000:]
+            return f.read()[-20000:]
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
