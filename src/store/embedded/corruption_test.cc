@@ -21,14 +21,7 @@ Answers Ask(World* world) {
     for (const std::string& token : kTokens)
       ops.push_back({.kind = OpKind::kTokenOutcome, .name = name, .token = token});
   }
-  for (Op& op : ops) op.hash = HashCounter(op.ns, op.name);
-  Batch batch;
-  bool done = false;
-  batch.ops = ops;
-  batch.owner = &done;
-  batch.on_done = [](Batch* b) { *static_cast<bool*>(b->owner) = true; };
-  world->store()->Submit(&batch);
-  world->Wait(&done);
+  world->DoAll(ops);
   for (const Op& op : ops) {
     answers.push_back(op.code == Code::kOk
                           ? fmt::format("{} {} exists={} existed={} value={} applied={} expiry={} event={} write={}",

@@ -21,15 +21,8 @@ std::vector<Op> AddAll(World* world, const std::vector<Add>& adds) {
     ops[i].name = adds[i].name;
     ops[i].token = adds[i].token;
     ops[i].delta = 1;
-    ops[i].hash = HashCounter(ops[i].ns, ops[i].name);
   }
-  Batch batch;
-  bool done = false;
-  batch.ops = ops;
-  batch.owner = &done;
-  batch.on_done = [](Batch* b) { *static_cast<bool*>(b->owner) = true; };
-  world->store()->Submit(&batch);
-  world->Wait(&done);
+  world->DoAll(ops);
   return ops;
 }
 

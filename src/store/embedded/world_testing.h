@@ -51,16 +51,20 @@ class World {
     engine_.reset();
   }
   Op Do(Op op) {
-    op.hash = HashCounter(op.ns, op.name);
+    DoAll(std::span<Op>(&op, 1));
+    return op;
+  }
+  // One batch; the answers stand in the ops.
+  void DoAll(std::span<Op> ops) {
+    for (Op& op : ops) op.hash = HashCounter(op.ns, op.name);
     Batch batch;
     bool done = false;
-    batch.ops = std::span<Op>(&op, 1);
+    batch.ops = ops;
     batch.owner = &done;
     batch.on_done = [](Batch* b) { *static_cast<bool*>(b->owner) = true; };
     store()->Submit(&batch);
     Wait(&done);
     EXPECT_TRUE(batch.status.ok()) << batch.status.ToString();
-    return op;
   }
   Op Add(std::string_view name, int64_t delta, std::string_view token = {}, NamespaceId ns = 0) {
     return Do({.kind = OpKind::kAdd, .ns = ns, .name = name, .token = token, .delta = delta});
