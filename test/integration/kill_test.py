@@ -24,6 +24,10 @@ KILLS = int(os.environ.get("QUIPU_KILLS", "20"))
 CLIENTS = 4
 SHARE_IN_RECOVERY = 0.2
 FINISH_SECONDS = 120
+# A kill waits until the clients have written this much since the last one (some 100 adds), on a slow machine as well;
+# but no longer than this: a server that stands still must be killed too.
+LEDGER_BYTES_PER_KILL = 20_000
+STALL_SECONDS = 5
 REPLAYED = (b"REPLAYED", "REPLAYED")
 
 
@@ -83,6 +87,20 @@ def survive(server, seconds):
         pass
 
 
+def written(paths):
+    return sum(os.path.getsize(path) for path in paths if os.path.exists(path))
+
+
+def work_until_kill(server, paths, seconds):
+    """Load for `seconds`, and then until the ledgers show that it was load."""
+    enough = written(paths) + LEDGER_BYTES_PER_KILL
+    survive(server, seconds)
+    for _ in range(STALL_SECONDS * 50):
+        if written(paths) >= enough:
+            return
+        survive(server, 0.02)
+
+
 def finals(server, counters):
     connection = server.connect()
     counters = sorted(counters)
@@ -109,7 +127,7 @@ def run(server, folder, kills, seed):
     in_recovery = 0
     try:
         for _ in range(kills):
-            survive(server, chance.uniform(0.05, 0.6))
+            work_until_kill(server, paths, chance.uniform(0.05, 0.6))
             server.kill()
             if chance.random() < SHARE_IN_RECOVERY:
                 in_recovery += 1

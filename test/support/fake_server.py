@@ -2,13 +2,14 @@
 """A counter server with one fault to choose: what the kill test must find. fake_server.py PORT FOLDER FAULT
 
 Faults: none | late-log (answers before the record has left the process) | lost-tokens (counts survive, tokens do not) |
-phantom (a record is applied twice in recovery) | half-block (a MULTI block is logged add by add) | todays-value (a
-replay returns the present value) | swallow-conflict (another delta under a known token is answered as a replay).
+phantom (a record is applied twice in recovery) | half-block (of a MULTI block the first add is logged, then the server
+stands still until it is killed; once, and not before a PING) | todays-value (a replay returns the present value) |
+swallow-conflict (another delta under a known token is answered as a replay).
 """
 import json
 import os
-import select
 import selectors
+import signal
 import socket
 import sys
 
@@ -19,6 +20,7 @@ class Store:
     def __init__(self, folder, fault):
         self.fault, self.values, self.tokens, self.pending = fault, {}, {}, []
         path = os.path.join(folder, "log")
+        self.cut, self.pinged = os.path.join(folder, "cut"), False
         if os.path.exists(path):
             with open(path, encoding="utf-8") as log:
                 lines = log.read().split("\n")[:-1]
@@ -37,16 +39,20 @@ class Store:
 
     def commit(self, records):
         """A line is written whole; late-log leaves it in the process until 30 more have gathered."""
-        self.pending += [[r] for r in records] if self.fault == "half-block" else [records] if records else []
+        if self.fault == "half-block" and len(records) > 1 and self.pinged and not os.path.exists(self.cut):
+            self.write([records[:1]])
+            with open(self.cut, "x", encoding="utf-8"):
+                signal.pause()
+        self.pending += [records] if records else []
         if self.fault == "late-log" and len(self.pending) < 30:
             return
-        for record in self.pending:
-            self.log.write(json.dumps(record) + "\n")
-            if self.fault == "half-block" and len(records) > 1:
-                self.log.flush()
-                select.select([], [], [], 0.03)  # widens the window in which a kill cuts the block
-        self.log.flush()
+        self.write(self.pending)
         self.pending = []
+
+    def write(self, lines):
+        for records in lines:
+            self.log.write(json.dumps(records) + "\n")
+        self.log.flush()
 
     def add(self, counter, delta, token, records):
         known = self.tokens.get((counter, token)) if token else None
@@ -70,6 +76,7 @@ class Store:
             return b"$-1\r\n" if text is None else b"$%d\r\n%s\r\n" % (len(text), text)
         if name == "QUIPU.TOKEN":
             return b"*2\r\n+status\r\n+APPLIED\r\n" if (command[1], command[2]) in self.tokens else b"*-1\r\n"
+        self.pinged = True
         return b"+PONG\r\n"
 
 
