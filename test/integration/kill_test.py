@@ -91,12 +91,12 @@ def written(paths):
     return sum(os.path.getsize(path) for path in paths if os.path.exists(path))
 
 
-def work_until_kill(server, paths, seconds):
+def work_until_kill(server, clients, paths, seconds):
     """Load for `seconds`, and then until the ledgers show that it was load."""
     enough = written(paths) + LEDGER_BYTES_PER_KILL
     survive(server, seconds)
     for _ in range(STALL_SECONDS * 50):
-        if written(paths) >= enough:
+        if written(paths) >= enough or all(client.poll() is not None for client in clients):
             return
         survive(server, 0.02)
 
@@ -127,7 +127,7 @@ def run(server, folder, kills, seed):
     in_recovery = 0
     try:
         for _ in range(kills):
-            work_until_kill(server, paths, chance.uniform(0.05, 0.6))
+            work_until_kill(server, clients, paths, chance.uniform(0.05, 0.6))
             server.kill()
             if chance.random() < SHARE_IN_RECOVERY:
                 in_recovery += 1
