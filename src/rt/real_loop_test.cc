@@ -17,7 +17,7 @@ class RealLoopTest : public testing::Test {
       ADD_FAILURE() << "the loop was not stopped within the limit";
       loop.Stop();
     };
-    loop.Arm(&limit, RealClock().MonoMicros() + 60'000'000);
+    loop.Arm(&limit, RealClock().MonoMicros() + 280'000'000);
     loop.Run();
     loop.Disarm(&limit);
   }

@@ -8,11 +8,12 @@ import unittest
 from fake_resp import Drop, FakeServer, closed_port
 
 QUIPU = os.environ.get("QUIPU_BINARY", "build/dev/quipu")
+LIMIT_SECONDS = 300  # against hanging
 
 
 def quipu(*arguments, address=None, env=None, stdin=subprocess.DEVNULL):
     command = [QUIPU, *arguments] + (["--address", address] if address else [])
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=stdin,
+    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS, stdin=stdin,
                           env={**{k: v for k, v in os.environ.items() if not k.startswith("QUIPU_")}, **(env or {})})
 
 
@@ -41,7 +42,7 @@ class Add(unittest.TestCase):
             return [1, "REPLAYED"]
 
         with FakeServer(answer) as server:
-            r = quipu("add", "hits", address=server.address)
+            r = quipu("add", "hits", "--timeout", "5m", address=server.address)
         self.assertEqual((r.returncode, r.stdout), (0, "1\n"))
         self.assertEqual(len({tuple(c) for c in calls}), 1)
         self.assertEqual(len(calls), 3)
@@ -51,7 +52,7 @@ class Add(unittest.TestCase):
             raise Drop()
 
         with FakeServer(answer) as server:
-            r = quipu("add", "hits", "--token", "order-77", "--timeout", "300ms", address=server.address)
+            r = quipu("add", "hits", "--token", "order-77", "--timeout", "5s", address=server.address)
         self.assertEqual((r.returncode, r.stdout), (6, ""))
         self.assertIn("quipu add hits 1 --token order-77", r.stderr)
 

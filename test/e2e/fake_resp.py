@@ -69,8 +69,11 @@ class FakeServer:
         self.server.server_close()
 
 
+KEPT = []
+
+
 def closed_port():
-    """An address on which nobody listens."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return "127.0.0.1:%d" % s.getsockname()[1]
+    """An address on which nobody listens, nor will: a socket that does not listen keeps it."""
+    KEPT.append(socket.socket())
+    KEPT[-1].bind(("127.0.0.1", 0))
+    return "127.0.0.1:%d" % KEPT[-1].getsockname()[1]

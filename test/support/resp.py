@@ -22,7 +22,7 @@ def encode(*args):
 
 
 class Connection:
-    def __init__(self, port, timeout_s=30.0):
+    def __init__(self, port, timeout_s=300.0):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.reader = self.socket.makefile("rb")

@@ -8,17 +8,37 @@ import subprocess
 
 import resp
 
-START_SECONDS = 60
+# Limits against hanging, far beyond what the slowest machine needs.
+START_SECONDS = 300
+STOP_SECONDS = 300
 # The least there is: a server lays out two segments at its start, by default 128 MiB, and tests start hundreds.
 SMALL_SEGMENTS = "--journal.segment_size=16MiB"
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 
 
+# Below the range from which the system takes the ports of outgoing connections: one of those could otherwise get the
+# port of a server that is down for a moment, even that of the client which waits for it and would then hear itself.
+PORTS = range(10240, 32768)
+RESERVED = []
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody uses and that no other test gets while this process lives."""
+    for n in range(len(PORTS)):
+        port = PORTS[(os.getpid() * 131 + n) % len(PORTS)]
+        reservation = socket.socket(socket.AF_UNIX)
+        try:
+            reservation.bind(f"\0quipu-test-port-{port}")
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            reservation.close()
+            continue
+        RESERVED.append(reservation)
+        return port
+    raise RuntimeError(f"no free port from {PORTS.start} to {PORTS.stop - 1}")
 
 
 def plain_environment():
@@ -96,10 +116,10 @@ class Server:
         if self.process and self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(timeout=30)
+                self.process.wait(timeout=STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 self.kill()
-                raise RuntimeError(f"{self.name} ignored SIGTERM for 30 s:\n{self.log()}")
+                raise RuntimeError(f"{self.name} ignored SIGTERM for {STOP_SECONDS} s:\n{self.log()}")
         return self.process.returncode if self.process else None
 
     def restart(self):
