@@ -7,6 +7,7 @@
 #include "model/name.h"
 #include "sim/sim_disk.h"
 #include "sim/sim_loop.h"
+#include "store/embedded/golden_testing.h"
 
 namespace quipu::store {
 namespace {
@@ -111,6 +112,28 @@ class World {
   size_t shards_ = 1;
   std::unique_ptr<Engine> engine_;
 };
+
+TEST(StoreIdentity, TheFileIsByteForByteTheGoldenOneAndAnyChangeIsRefused) {
+  const std::string bytes = EncodeStoreIdentity({.store_id = {0x0123456789abcdef, 0xfedcba9876543210},
+                                                 .token_seed = 0x1122334455667788,
+                                                 .shards = 3,
+                                                 .generation = 2});
+  EXPECT_EQ(ReadSource("test/golden/store_identity.txt"), fmt::format("store\n  {}\n", Hex(bytes)));
+  auto id = DecodeStoreIdentity(bytes);
+  ASSERT_TRUE(id.ok());
+  EXPECT_EQ(id->store_id[0], 0x0123456789abcdefu);
+  EXPECT_EQ(id->store_id[1], 0xfedcba9876543210u);
+  EXPECT_EQ(id->token_seed, 0x1122334455667788u);
+  EXPECT_EQ(id->shards, 3u);
+  EXPECT_EQ(id->generation, 2u);
+  for (size_t at = 0; at < bytes.size(); ++at) {
+    std::string changed = bytes;
+    changed[at] = static_cast<char>(changed[at] ^ (1 << at % 8));
+    EXPECT_EQ(DecodeStoreIdentity(changed).code(), Code::kDataLoss) << at;
+  }
+  EXPECT_EQ(DecodeStoreIdentity(bytes.substr(1)).code(), Code::kDataLoss);
+  EXPECT_EQ(DecodeStoreIdentity(bytes + '\0').code(), Code::kDataLoss);
+}
 
 TEST(Engine, CountsAndRepliesTheFirstResultAfterEveryKindOfEnd) {
   World world;

@@ -2,6 +2,7 @@
 
 #include "base/varint.h"
 #include "store/embedded/check.h"
+#include "store/embedded/golden_testing.h"
 #include "store/embedded/journal_testing.h"
 #include "store/embedded/world_testing.h"
 
@@ -103,6 +104,44 @@ TEST(Settler, OneRunHoldsTheStateAfterTheLastRecordOfEachCounter) {
   SettledPosition position;
   ASSERT_TRUE(DecodeSettledPosition(**bench.settled_->GetMeta(PositionKey("1", 3)), &position));
   EXPECT_EQ(position.position, 3u);
+}
+
+// What recovery reads back, whatever build has written it. (The values of `ns/` are records of the journal.)
+TEST(Settler, NamedRowsAreByteForByteThoseOfTheGoldenFile) {
+  Bench bench;
+  bench.Write(Add("a", 5, 5, false));
+  bench.Write({.existed = false, .ns = 7, .name = "soon gone", .value = 3, .expiry_ms = 1'700'006'400'000});
+  char* at = bench.rig_.journal()->Reserve(kRecordBytesMax);
+  bench.Commit(EncodeNamespace({.id = 7, .version = 2, .name = "ads", .settings_json = "{}"}, at));
+  bench.SettleAll();
+  std::string text;
+  std::map<std::string, std::string> golden;
+  const auto rows = bench.settled_->ListMeta("");
+  ASSERT_TRUE(rows.ok());
+  for (const auto& [key, value] : *rows) {
+    text += fmt::format("{}\n  {}\n  {}\n", key.substr(0, key.find('/')), Hex(key), Hex(value));
+    golden[key] = value;
+  }
+  EXPECT_EQ(ReadSource("test/golden/settled_meta.txt"), text);
+
+  SettledPosition position;
+  ASSERT_TRUE(DecodeSettledPosition(golden["position/1/00000003"], &position));
+  EXPECT_EQ(position.position, 3u);
+  EXPECT_GT(position.commit_us, 0);
+  EXPECT_EQ(position.newest_own_us, kNoTime);
+  uint32_t shard;
+  NamespaceId ns;
+  ASSERT_TRUE(DecodeCountKey(CountKey(3, 7), &shard, &ns));
+  EXPECT_EQ(std::pair(shard, ns), std::pair(3u, NamespaceId{7}));
+  EXPECT_EQ(golden[CountKey(3, 7)], "\x01");
+  const uint64_t hash = HashCounter(7, "soon gone");
+  EXPECT_EQ(golden[ExpiryKey(1'700'006'400'000, 7, hash)], "1");
+  int64_t due_ms;
+  uint64_t found;
+  ASSERT_TRUE(DecodeExpiryKey(ExpiryKey(1'700'006'400'000, 7, hash), &due_ms, &ns, &found));
+  EXPECT_EQ(due_ms, 1'700'006'400'000);
+  EXPECT_EQ(std::pair(found, ns), std::pair(hash, NamespaceId{7}));
+  EXPECT_TRUE(golden.contains(NamespaceKey(7)));
 }
 
 TEST(Settler, WhatComesAndGoesInOneRunLeavesEventsAndNothingElse) {
