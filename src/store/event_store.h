@@ -38,10 +38,10 @@ struct SourceId {
 };
 struct SourceState {
   SourceId id;
-  SourceId anchor;           // what the source can be found by before its content is known in full
-  uint64_t offset = 0;       // everything before it is counted
-  SourceId fingerprint;      // the reader's digest of the content before `offset`; opaque to the store
-  std::string label;         // for people: the file's name at the last step; at most 255 bytes
+  SourceId anchor;       // what the source can be found by before its content is known in full
+  uint64_t offset = 0;   // everything before it is counted
+  SourceId fingerprint;  // the reader's digest of the content before `offset`; opaque to the store
+  std::string label;     // for people: the file's name at the last step; at most 255 bytes
   Micros updated_us = 0;
 };
 // A step of a source. The batch's ops are applied only if the source stands at `from` (0 for one never seen), and the
@@ -55,16 +55,16 @@ struct SourceStep {
 struct Batch {
   // ---- in
   std::span<Op> ops;
-  // One commit and one moment: after a crash all of it is there or none. Ops with errors leave the others standing, but
-  // a kCheckVersion that fails undoes all of them (WATCH).
+  // One commit and one moment: after a crash all of it is there or none. Ops with errors leave the others standing
+  // (but see Op::joined); a kCheckVersion that fails undoes all of them (WATCH).
   bool atomic = false;
-  bool all_or_nothing = false;    // atomic, and the first op with an error or a refusal undoes the rest
+  bool all_or_nothing = false;         // atomic, and the first op with an error or a refusal undoes the rest
   const SourceStep* source = nullptr;  // implies atomic
   void (*on_done)(Batch*) = nullptr;
-  void* owner = nullptr;          // for the caller
+  void* owner = nullptr;  // for the caller
 
   // ---- out, when Submit returns
-  bool decided = false;           // the results below and in the ops hold already (but may not be shown)
+  bool decided = false;  // the results below and in the ops hold already (but may not be shown)
   // ---- out, when decided
   // kOk; kConditionNotMet (atomic: nothing happened, failed_index says where; source: it stands elsewhere, see
   // source_offset); kTooLarge (more than kBatchOpsMax ops, or atomic and beyond the journal's frame); kUnavailable
@@ -73,7 +73,7 @@ struct Batch {
   // kConditionNotMet), the others the batch's.
   Code code = Code::kOk;
   size_t failed_index = 0;
-  uint64_t source_offset = 0;     // where the source stands after the call
+  uint64_t source_offset = 0;  // where the source stands after the call
   // The time by which expiry and the age of tokens were judged; it never goes back while the store is open. kNoTime
   // where several shards had a part.
   Micros judged_us = kNoTime;
@@ -96,15 +96,15 @@ struct ScanOp {
   // ---- in
   Order order = Order::kHash;
   NamespaceId ns = kDefaultNamespace;
-  uint64_t cursor = 0;       // kHash: 0 starts
-  std::string after_name;    // kName: empty starts
+  uint64_t cursor = 0;     // kHash: 0 starts
+  std::string after_name;  // kName: empty starts
   std::string prefix;
-  bool ascending = false;    // kTop
-  size_t limit = 100;        // 1 to 100,000
+  bool ascending = false;  // kTop
+  size_t limit = 100;      // 1 to 100,000
   void (*on_done)(ScanOp*) = nullptr;
   void* owner = nullptr;
   // ---- out
-  Status status;             // kOk, kDataLoss, kUnavailable, kUnknownOutcome (fenced meanwhile)
+  Status status;  // kOk, kDataLoss, kUnavailable, kUnknownOutcome (fenced meanwhile)
   std::vector<CounterEntry> entries;
   uint64_t next_cursor = 0;  // kHash: 0 = the scan is complete
   bool more = false;         // kName: there are further ones
@@ -118,10 +118,10 @@ struct EventEntry {
   Position position = 0;
   OpKind kind = OpKind::kAdd;
   Outcome outcome = Outcome::kApplied;
-  int64_t delta = 0;        // asked
-  int64_t applied = 0;      // value after less value before (kClear, kSet, kDelete too): the events add up to the value
-  int64_t value = 0;        // after
-  uint32_t events = 1;      // adds without a token that share the record
+  int64_t delta = 0;    // asked
+  int64_t applied = 0;  // value after less value before (kClear, kSet, kDelete too): the events add up to the value
+  int64_t value = 0;    // after
+  uint32_t events = 1;  // adds without a token that share the record
   Micros event_us = 0;
   std::string token;
 };
@@ -129,8 +129,8 @@ struct EventsOp {
   // ---- in
   NamespaceId ns = kDefaultNamespace;
   std::string name;
-  Position after = 0;        // events with position > after, ascending
-  size_t limit = 100;        // 1 to 10,000
+  Position after = 0;  // events with position > after, ascending
+  size_t limit = 100;  // 1 to 10,000
   void (*on_done)(EventsOp*) = nullptr;
   void* owner = nullptr;
   // ---- out
@@ -140,18 +140,18 @@ struct EventsOp {
 };
 
 struct StoreInfo {
-  std::string engine;               // "memory", "embedded"
-  Position durable_position = 0;    // summed over shards: a progress figure
+  std::string engine;             // "memory", "embedded"
+  Position durable_position = 0;  // summed over shards: a progress figure
   Position settled_position = 0;
-  uint64_t counters = 0;            // that exist, all namespaces, exact
+  uint64_t counters = 0;              // that exist, all namespaces, exact
   uint64_t counters_with_expiry = 0;  // about: an expiry that was taken back counts until it would have come
   uint64_t tokens_in_memory = 0;
   uint64_t replays = 0, conflicts = 0, expired_tokens = 0;  // since start
-  uint64_t adds = 0;                // since start, replays not counted
-  uint64_t expired_counters = 0;    // since start
+  uint64_t adds = 0;                                        // since start, replays not counted
+  uint64_t expired_counters = 0;                            // since start
   int64_t last_settle_wall_us = 0;
   uint64_t unsettled_bytes = 0;
-  uint64_t memory_bytes = 0;        // of counters and tokens
+  uint64_t memory_bytes = 0;  // of counters and tokens
   bool fenced = false;
 };
 

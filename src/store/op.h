@@ -6,6 +6,7 @@
 #pragma once
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -79,6 +80,9 @@ struct Op {
   bool bounded = false;   // kAdd: floor and ceiling apply and leaving 64 bits is a refusal, not kOverflow
   bool remove = false;    // kClear: also delete
   GroupRole group = GroupRole::kNone;
+  // In an atomic batch: this op and the one before it are one command. Where an op of such a run has an error, nothing
+  // of the run happens and each of its ops has that error; the rest of the batch stands. Not kCheckVersion.
+  bool joined = false;
   NamespaceId ns = kDefaultNamespace;
   uint64_t hash = 0;       // HashCounter(ns, name)
   std::string_view name;   // valid (IsCounterName)
@@ -112,6 +116,13 @@ struct Op {
   uint64_t version = 0;  // kGet: another one after each change of value or expiry; 0 if the counter does not exist
   Micros token_expires_us = kNoTime;  // kTokenOutcome
 };
+
+// Where the run of joined ops that begins with ops[at] ends.
+inline size_t RunEnd(std::span<const Op> ops, size_t at) {
+  size_t end = at + 1;
+  while (end < ops.size() && ops[end].joined) ++end;
+  return end;
+}
 
 // Brings the answer half of an op to its first state; Fail also sets the code.
 inline void ResetAnswer(Op* op) {

@@ -110,6 +110,62 @@ TEST_P(Batches, OneThatWasUndoneMayBeSentAgainWithItsTokens) {
   EXPECT_FALSE(ran.ops[0].replayed || ran.ops[1].replayed);
 }
 
+Op Joined(Op op) {
+  op.joined = true;
+  return op;
+}
+
+// The names are of several shards where there are some.
+TEST_P(Batches, AnErrorInARunOfJoinedOpsUndoesThatRunAndNothingElse) {
+  Do(Set("high", kInt64Max));
+  Do(Set("c", 5));
+  RanBatch ran = Run({Add("a", 1), Set("c", 7), Joined(Set("fresh", 1)), Joined(Add("high", 1)), Joined(Set("d", 1)),
+                      Add("c", 1), Set("e", 1), Joined(Set("f", 2))},
+                     {.atomic = true});
+  EXPECT_EQ(ran.code, Code::kOk);
+  for (size_t i = 0; i < ran.ops.size(); ++i) {
+    EXPECT_EQ(ran.ops[i].code, i >= 1 && i <= 4 ? Code::kOverflow : Code::kOk) << i;
+  }
+  EXPECT_EQ(Value("a"), 1);
+  EXPECT_EQ(Value("c"), 6);
+  EXPECT_FALSE(Exists("fresh") || Exists("d"));
+  EXPECT_EQ(Value("high"), kInt64Max);
+  EXPECT_EQ(Value("e") + Value("f"), 3);
+}
+
+TEST_P(Batches, ARunThatMeetsTheQuotaMakesNoCounter) {
+  NamespaceId ns = MakeNamespace("small", {.counters_max = 3});
+  Do(In(ns, Add("a", 1)));
+  auto run = [&](std::vector<Op> ops) {
+    for (size_t i = 0; i < ops.size(); ++i) {
+      ops[i].ns = ns;
+      ops[i].hash = HashCounter(ns, ops[i].name);
+      ops[i].joined = i > 0;
+    }
+    return Run(ops, {.atomic = true});
+  };
+  RanBatch ran = run({Set("a", 2), Set("b", 2), Set("c", 2), Set("d", 2)});
+  for (const Op& op : ran.ops) EXPECT_EQ(op.code, Code::kQuotaExceeded);
+  EXPECT_EQ(Value("a", ns), 1);
+  EXPECT_EQ(store().CountCounters(ns), 1u);
+  for (const Op& op : run({Set("a", 2), Set("b", 2), Set("b", 3), Set("c", 2)}).ops) EXPECT_EQ(op.code, Code::kOk);
+  EXPECT_EQ(Value("b", ns), 3);
+  EXPECT_EQ(store().CountCounters(ns), 3u);
+}
+
+TEST_P(Batches, ARunIsJudgedByWhatTheBatchDidBeforeItAndAfterARunThatFailed) {
+  Do(Set("high", kInt64Max - 1));
+  uint64_t version = Do(Get("c")).version;
+  RanBatch ran = Run({Add("high", 1), Set("c", 1), Joined(Add("high", 1)), Add("high", -1), Add("high", 1),
+                      Joined(Set("d", 1)), CheckVersion("c", version)},
+                     {.atomic = true});
+  EXPECT_EQ(ran.code, Code::kOk) << "the run that would have changed c has failed";
+  EXPECT_EQ(ran.ops[2].code, Code::kOverflow);
+  EXPECT_EQ(ran.ops[5].code, Code::kOk);
+  EXPECT_EQ(Value("d"), 1);
+  EXPECT_EQ(Value("high"), kInt64Max);
+}
+
 TEST_P(Batches, ASourceAdvancesWithItsCountsAndOnlyFromWhereItStands) {
   EXPECT_EQ(RunStep(Step(0, 100), {Add("c", 1), Add("c", 1)}).source_offset, 100u);
   RanBatch again = RunStep(Step(0, 100), {Add("c", 1), Add("c", 1)});

@@ -28,6 +28,7 @@ struct OpSpec {
   ExpireRule rule = ExpireRule::kKeep;
   int expire_in_s = 0;
   bool remove = false;
+  bool joined = false;
 };
 
 struct Step {
@@ -49,9 +50,10 @@ constexpr SourceId kSource{1, 1}, kAnchor{2, 2};
 
 void showValue(const OpSpec& o, std::ostream& out) {
   out << fmt::format(
-      "\n    kind {} ns {} name {} token {} stamp {} delta {} bounds {} condition {} rule {} in {} s remove {}",
+      "\n    kind {} ns {} name {} token {} stamp {} delta {} bounds {} condition {} rule {} in {} s remove {} "
+      "joined {}",
       static_cast<int>(o.kind), o.ns, o.name, o.token, o.stamp, o.delta, o.bounds, static_cast<int>(o.condition),
-      static_cast<int>(o.rule), o.expire_in_s, o.remove);
+      static_cast<int>(o.rule), o.expire_in_s, o.remove, o.joined);
 }
 void showValue(const Step& s, std::ostream& out) {
   out << fmt::format("\n  step {} mode {} amount {}", static_cast<int>(s.what), s.mode, s.amount);
@@ -85,7 +87,8 @@ rc::Gen<OpSpec> AnyOp() {
                                          ExpireRule::kSetIfAny, ExpireRule::kSetIfLater, ExpireRule::kSetIfEarlier,
                                          ExpireRule::kSetIfAnyEarlier})),
       rc::gen::set(&OpSpec::expire_in_s, Weighted<int>({2, 1, 10, 100, 4000, -1})),
-      rc::gen::set(&OpSpec::remove, rc::gen::arbitrary<bool>()));
+      rc::gen::set(&OpSpec::remove, rc::gen::arbitrary<bool>()),
+      rc::gen::set(&OpSpec::joined, Weighted<bool>({false, false, true})));
 }
 
 rc::Gen<Step> AnyStep() {
@@ -200,7 +203,11 @@ class Pair {
 
   void RunBatch(const Step& step) {
     std::vector<Op> ops;
-    for (const OpSpec& spec : step.ops) ops.push_back(Make(spec));
+    for (const OpSpec& spec : step.ops) {
+      const bool checks = spec.kind == OpKind::kCheckVersion || ops.empty() || ops.back().kind == OpKind::kCheckVersion;
+      ops.push_back(Make(spec));
+      ops.back().joined = spec.joined && !checks && step.mode % 2 == 1;
+    }
     Flight flight, of_model;
     Prepare(ops, &flight);
     Prepare(ops, &of_model);

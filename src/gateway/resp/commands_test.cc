@@ -85,6 +85,22 @@ TEST(Counters, SetTakesItsOptions) {
   EXPECT_EQ(w.Ask("GETDEL a"), "$-1|");
 }
 
+TEST(Counters, SeveralAreSetAllOrNone) {
+  World w;
+  w.AskArgs({"QUIPU.NSCREATE", "small", R"({"counters_max": 3})"});
+  EXPECT_EQ(w.Ask("QUIPU.NS small"), "+OK|");
+  EXPECT_EQ(w.Ask("MSET a 1 b 1"), "+OK|");
+  const std::string refused = "-OOM quota of counters in this namespace is used up|";
+  EXPECT_EQ(w.Ask("MSET a 2 c 2 d 2"), refused);
+  EXPECT_EQ(w.Ask("MGET a c d"), "*3|$1|1|$-1|$-1|");
+  EXPECT_EQ(w.Ask("HSET h f 1 g 1"), refused);
+  EXPECT_EQ(w.Ask("HMSET h f 1 g 1"), refused);
+  EXPECT_EQ(w.Ask("HLEN h"), ":0|");
+  EXPECT_EQ(w.Ask("MULTI\r\nINCR a\r\nMSET a 9 c 9 d 9\r\nHSET h f 1\r\nINCR a\r\nEXEC"),
+            "+OK|+QUEUED|+QUEUED|+QUEUED|+QUEUED|*4|:2|" + refused + ":1|:3|");
+  EXPECT_EQ(w.Ask("DBSIZE"), ":3|");
+}
+
 TEST(Counters, GetExSetsTheExpiryOfWhatItReads) {
   World w;
   w.Ask("SET k 5");

@@ -176,6 +176,7 @@ void MSet(Connection& c, Args args) {
     if (op == nullptr) return;
     op->delta = value;
     op->expire_rule = ExpireRule::kClear;
+    op->joined = i > 1;
   }
   c.AddSlot(FormatOk, args.size() / 2);
 }

@@ -116,6 +116,7 @@ void SetFields(Connection& c, Args args, Slot::Format format) {
     store::Op* op = c.AddFieldOp(OpKind::kSet, args[1], args[i]);
     if (op == nullptr) return;
     op->delta = value;
+    op->joined = i > 2;
   }
   c.AddSlot(format, args.size() / 2 - 1);
 }

@@ -42,6 +42,7 @@ struct ShardOptions {
 };
 
 class Shard;
+using ShardOfOp = std::function<Shard*(const Op&)>;
 
 // How far a step over several shards has come: each participant's part counts down once it is on the medium; the last
 // one tells all of them.
@@ -55,14 +56,15 @@ bool UndoesBatch(const Batch& batch, const Op& op);
 void UndoBatch(Batch* batch, size_t failed, Code code);
 // Fails the batch and every op of it.
 void FailBatch(Batch* batch, Code code);
-bool ChecksVersions(const Batch& batch);
+// How many ops of an atomic batch must be decided on paper first, from the start: those up to the last that can undo
+// it.
+size_t OpsOnPaper(const Batch& batch);
 // The order of a listing by name or by value.
 bool ScanBefore(const ScanOp& op, const CounterEntry& a, const CounterEntry& b);
 // Room that the op's records need at most, less those of a group's counters.
 inline size_t RecordBound(const Op& op) { return 192 + 2 * op.name.size() + op.token.size(); }
-class Shard;
 // Room that the records of an atomic batch need at most, on whichever shards.
-size_t AtomicBound(const Batch& batch, const std::function<const Shard*(const Op&)>& shard_of);
+size_t AtomicBound(const Batch& batch, const ShardOfOp& shard_of);
 
 class Shard final : public EventStore, public Journal::Observer, public rt::TurnHook {
  public:
@@ -124,9 +126,16 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   // Seals the open frame and begins one that will hold this shard's part alone. Returns the position that the step's
   // own record will take; AppendStep then writes it.
   Position BeginStep(size_t bytes);
+  // The same where nothing will be written.
+  Position BeginReads();
+  // The newest position that the answers since then reveal.
+  Position Revealed() const { return gate_; }
   void AppendStep(const StepRecord& record);
   Code DecideOnPaper(const Op& given, Paper* paper, Op* op);
-  void DecideInStep(Op* op);
+  // Decides ops[0, n) on paper. False: one of them undoes the batch, which is filled accordingly.
+  static bool HoldsOnPaper(Batch* batch, size_t n, const ShardOfOp& shard_of);
+  // Decides the ops for good, in order, each run of joined ones as one.
+  static void DecideRuns(std::span<Op> ops, const ShardOfOp& shard_of);
   void ApplySource(const SourceStep& step);
   uint64_t SourceOffset(const SourceId& id) const;
   Code RefuseWrites() const;
@@ -157,7 +166,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   void DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns);
   void DecideTokenOutcome(Op* op, const Prepared& prepared, const Namespace& ns);
   void DecideRead(Op* op, const Namespace& ns);
-  bool HoldsOnPaper(Batch* batch);
+  static Code RunOnPaper(std::span<const Op> run, const ShardOfOp& shard_of, Paper* paper);
   // The token's first result if it is known and still protects. kOk, or why that cannot be said.
   Code FindToken(const Op& op, const Prepared& prepared, const Namespace& ns, bool* found, TokenResult* result);
   void FillReplay(Op* op, const Namespace& ns, const TokenResult& r);
@@ -171,6 +180,8 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   void Gate(Position position) {
     if (position > gate_) gate_ = position;
   }
+  // For an answer that tells of whatever has happened so far.
+  void GateAll() { Gate(LastPosition()); }
   void Finish(Batch* batch);
   TokenPrint PrintOf(const Op& op) const;
 

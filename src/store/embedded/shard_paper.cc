@@ -91,24 +91,77 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
     return Code::kQuotaExceeded;
   }
   paper->created[op->ns] += (after.exists ? 1 : 0) - (before.exists ? 1 : 0);
+  if (creates && op->group == GroupRole::kMember && !all_resident_) {
+    if (Status group = ExpiryOfGroup(*op).status(); !group.ok()) return group.code();
+  }
   it->second = {after, it->second.changed || effect == Effect::kChanged};
+  if (op->token.empty()) return Code::kOk;
   if (auto token = paper->tokens.find(fmt::format("{}/{}", key, op->token)); token != paper->tokens.end()) {
     token->second.second = op->outcome;
   }
   return Code::kOk;
 }
 
-// The same decisions on copies of the states first: what would fail anywhere then happens nowhere.
-bool Shard::HoldsOnPaper(Batch* batch) {
-  Paper paper;
-  for (size_t i = 0; i < batch->ops.size(); ++i) {
+size_t OpsOnPaper(const Batch& batch) {
+  if (batch.all_or_nothing) return batch.ops.size();
+  size_t n = batch.ops.size();
+  while (n > 0 && batch.ops[n - 1].kind != OpKind::kCheckVersion) --n;
+  return n;
+}
+
+Code Shard::RunOnPaper(std::span<const Op> run, const ShardOfOp& shard_of, Paper* paper) {
+  for (const Op& given : run) {
     Op op;
-    op.code = DecideOnPaper(batch->ops[i], &paper, &op);
+    if (Code code = shard_of(given)->DecideOnPaper(given, paper, &op); code != Code::kOk) return code;
+  }
+  return Code::kOk;
+}
+
+// The same decisions on copies of the states first: what would fail anywhere then happens nowhere.
+bool Shard::HoldsOnPaper(Batch* batch, size_t n, const ShardOfOp& shard_of) {
+  Paper paper;
+  const std::span<const Op> ops = batch->ops;
+  for (size_t i = 0; i < n; ++i) {
+    if (const size_t end = RunEnd(ops, i); end > i + 1 && !batch->all_or_nothing) {
+      Paper with = paper;
+      if (RunOnPaper(ops.subspan(i, end - i), shard_of, &with) == Code::kOk) paper = std::move(with);
+      i = end - 1;
+      continue;
+    }
+    Op op;
+    op.code = shard_of(ops[i])->DecideOnPaper(ops[i], &paper, &op);
     if (!UndoesBatch(*batch, op)) continue;
     UndoBatch(batch, i, op.code);
+    // That it failed says how the counters stand, and how many there are.
+    for (const Op& each : ops.first(i + 1)) shard_of(each)->GateAll();
     return false;
   }
   return true;
+}
+
+void Shard::DecideRuns(std::span<Op> ops, const ShardOfOp& shard_of) {
+  for (size_t i = 0; i < ops.size();) {
+    size_t end = RunEnd(ops, i);
+    if (end > i + 1) {
+      std::span<Op> run = ops.subspan(i, end - i);
+      Paper paper;
+      Code code = RunOnPaper(run, shard_of, &paper);
+      for (Op& op : run) {
+        if (code == Code::kOk) {
+          shard_of(op)->DecideOps({&op, 1});
+        } else {
+          FailOp(&op, code);
+          shard_of(op)->GateAll();
+        }
+      }
+    } else {
+      // As many as are of one shard and of no run.
+      Shard* shard = shard_of(ops[i]);
+      while (end < ops.size() && shard_of(ops[end]) == shard && RunEnd(ops, end) == end + 1) ++end;
+      shard->DecideOps(ops.subspan(i, end - i));
+    }
+    i = end;
+  }
 }
 
 }  // namespace quipu::store

@@ -22,7 +22,7 @@ void FailBatch(Batch* batch, Code code) {
   for (Op& op : batch->ops) FailOp(&op, code);
 }
 
-size_t AtomicBound(const Batch& batch, const std::function<const Shard*(const Op&)>& shard_of) {
+size_t AtomicBound(const Batch& batch, const ShardOfOp& shard_of) {
   size_t bytes = kRecordBytesMax;
   bool wholes = false;
   for (const Op& op : batch.ops) {
@@ -38,10 +38,6 @@ size_t AtomicBound(const Batch& batch, const std::function<const Shard*(const Op
     so_far += RecordBound(op);
   }
   return bytes;
-}
-
-bool ChecksVersions(const Batch& batch) {
-  return std::any_of(batch.ops.begin(), batch.ops.end(), [](const Op& op) { return op.kind == OpKind::kCheckVersion; });
 }
 
 TokenPrint Shard::PrintOf(const Op& op) const {
@@ -438,9 +434,10 @@ void Shard::Submit(Batch* batch) {
   // What has expired does not count against a limit. The deletes must not come between the records of a step.
   if (counts_are_limited_ && ExpiryIsDue(now_ms_) && !QUIPU_PLANTED(142)) SweepExpired();
   bool atomic = batch->atomic || batch->all_or_nothing || batch->source;
+  const ShardOfOp here = [this](const Op&) { return this; };
   if (atomic) {
     // One frame holds the whole step, and a frame is on the medium as a whole or not at all.
-    const size_t bound = AtomicBound(*batch, [this](const Op&) { return this; });
+    const size_t bound = AtomicBound(*batch, here);
     if (!StepFits(bound)) {
       FailBatch(batch, Code::kTooLarge);
       return Finish(batch);
@@ -460,10 +457,12 @@ void Shard::Submit(Batch* batch) {
       return Finish(batch);
     }
   }
-  if ((batch->all_or_nothing || (atomic && ChecksVersions(*batch))) && !HoldsOnPaper(batch)) {
-    return Finish(batch);
+  if (atomic) {
+    if (!HoldsOnPaper(batch, OpsOnPaper(*batch), here)) return Finish(batch);
+    DecideRuns(batch->ops, here);
+  } else {
+    DecideOps(batch->ops);
   }
-  DecideOps(batch->ops);
   if (batch->source) {
     ApplySource(*batch->source);
     batch->source_offset = batch->source->to;

@@ -3,17 +3,9 @@
 namespace quipu::store {
 namespace {
 
-bool HoldsOnPaper(const std::vector<Shard*>& shards, Batch* batch) {
-  Shard::Paper paper;
-  for (size_t i = 0; i < batch->ops.size(); ++i) {
-    Op op;
-    Shard* shard = shards[ShardOf(batch->ops[i].hash, static_cast<uint32_t>(shards.size()))];
-    op.code = shard->DecideOnPaper(batch->ops[i], &paper, &op);
-    if (!UndoesBatch(*batch, op)) continue;
-    UndoBatch(batch, i, op.code);
-    return false;
-  }
-  return true;
+bool Writes(const Batch& batch) {
+  return batch.source != nullptr ||
+         std::any_of(batch.ops.begin(), batch.ops.end(), [](const Op& op) { return IsMutation(op.kind); });
 }
 
 }  // namespace
@@ -33,13 +25,16 @@ std::vector<Shard*> Participants(const std::vector<Shard*>& shards, const Batch&
 std::vector<std::pair<Shard*, Position>> RunStep(const std::vector<Shard*>& shards, const uint64_t (&id)[2],
                                                  Batch* batch) {
   auto n = static_cast<uint32_t>(shards.size());
+  const ShardOfOp shard_of = [&](const Op& op) { return shards[ShardOf(op.hash, n)]; };
   std::vector<Shard*> participants = Participants(shards, *batch);
-  const size_t bytes = AtomicBound(*batch, [&](const Op& op) { return shards[ShardOf(op.hash, n)]; });
+  const bool writes = Writes(*batch);
+  const size_t bytes = AtomicBound(*batch, shard_of);
   Shard* source_home = batch->source ? shards[ShardOf(batch->source->id, n)] : nullptr;
   if (source_home) batch->source_offset = source_home->SourceOffset(batch->source->id);
   for (Shard* shard : participants) {
-    Code refuse = shard->closing() ? Code::kUnavailable : shard->RefuseWrites();
-    if (refuse == Code::kOk && !shard->StepFits(bytes)) refuse = Code::kTooLarge;
+    Code refuse = shard->closing() ? Code::kUnavailable : Code::kOk;
+    if (refuse == Code::kOk && writes) refuse = shard->RefuseWrites();
+    if (refuse == Code::kOk && writes && !shard->StepFits(bytes)) refuse = Code::kTooLarge;
     if (refuse == Code::kOk) continue;
     FailBatch(batch, refuse);
     return {};
@@ -51,13 +46,19 @@ std::vector<std::pair<Shard*, Position>> RunStep(const std::vector<Shard*>& shar
   StepRecord record{.id = {id[0], id[1]}, .parts = {}};
   std::vector<std::pair<Shard*, Position>> parts;
   for (Shard* shard : participants) {
-    Position position = shard->BeginStep(bytes);
+    Position position = writes ? shard->BeginStep(bytes) : shard->BeginReads();
     record.parts.push_back({.shard = shard->number(), .position = position});
     parts.emplace_back(shard, position);
   }
-  if ((batch->all_or_nothing || ChecksVersions(*batch)) && !HoldsOnPaper(shards, batch)) return {};
-  for (Shard* shard : participants) shard->AppendStep(record);
-  for (Op& op : batch->ops) shards[ShardOf(op.hash, n)]->DecideInStep(&op);
+  const bool holds = Shard::HoldsOnPaper(batch, OpsOnPaper(*batch), shard_of);
+  if (holds && writes) {
+    for (Shard* shard : participants) shard->AppendStep(record);
+  }
+  if (holds) Shard::DecideRuns(batch->ops, shard_of);
+  if (!holds || !writes) {
+    for (auto& [shard, position] : parts) position = shard->Revealed();
+    return parts;
+  }
   if (source_home) {
     source_home->ApplySource(*batch->source);
     batch->source_offset = batch->source->to;
@@ -84,12 +85,16 @@ Position Shard::BeginStep(size_t bytes) {
   return journal_->next();
 }
 
+Position Shard::BeginReads() {
+  SetJudgeTime();
+  gate_ = 0;
+  return 0;
+}
+
 void Shard::AppendStep(const StepRecord& record) {
   char* at = journal_->Reserve(kRecordBytesMax);
   journal_->Append(EncodeStep(record, at), 1, true);
 }
-
-void Shard::DecideInStep(Op* op) { DecideOps(std::span<Op>(op, 1)); }
 
 void Shard::ShowWhenVisible(Batch* batch, Position position) {
   batch->status = OkStatus();

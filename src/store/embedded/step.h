@@ -18,9 +18,8 @@ namespace quipu::store {
 // The shards that an atomic batch concerns, without repetition.
 std::vector<Shard*> Participants(const std::vector<Shard*>& shards, const Batch& batch);
 
-// Decides the batch and fills its results, all but `decided`: its home may look at that meanwhile. Returns the
-// positions of its parts, empty if nothing was written: the batch may be shown once every part's shard shows that
-// position.
+// Decides the batch and fills its results, all but `decided`: its home may look at that meanwhile. Returns what it
+// reveals: the batch may be shown once every one of these shards shows that position. A batch of reads writes nothing.
 std::vector<std::pair<Shard*, Position>> RunStep(const std::vector<Shard*>& shards, const uint64_t (&id)[2],
                                                  Batch* batch);
 

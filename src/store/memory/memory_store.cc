@@ -76,6 +76,11 @@ void MemoryStore::DecideBatch(Batch* batch) {
   std::optional<State> before;
   if (may_be_undone) before = state_;
   for (size_t i = 0; i < batch->ops.size(); i++) {
+    if (const size_t end = RunEnd(batch->ops, i); may_be_undone && !batch->all_or_nothing && end > i + 1) {
+      DecideRun(batch->ops.subspan(i, end - i));
+      i = end - 1;
+      continue;
+    }
     Op* op = &batch->ops[i];
     DecideOp(op);
     if (!UndoesBatch(*batch, *op)) continue;
@@ -89,6 +94,18 @@ void MemoryStore::DecideBatch(Batch* batch) {
   if (batch->source != nullptr) {
     ApplySource(*batch->source);
     batch->source_offset = batch->source->to;
+  }
+}
+
+void MemoryStore::DecideRun(std::span<Op> run) {
+  State before = state_;
+  for (Op& op : run) {
+    DecideOp(&op);
+    if (op.code == Code::kOk) continue;
+    const Code code = op.code;
+    state_ = std::move(before);
+    for (Op& each : run) FailOp(&each, code);
+    return;
   }
 }
 

@@ -71,6 +71,7 @@ class MemoryStore final : public EventStore {
   };
 
   void DecideBatch(Batch* batch);
+  void DecideRun(std::span<Op> run);
   void DecideOp(Op* op);
   void Read(const Key& key, Op* op);
   void CheckVersion(const Key& key, Op* op);
