@@ -23,6 +23,7 @@ Result<std::unique_ptr<WiredStore>> OpenStore(const Config& config, rt::Disk* di
   store::EngineOptions options;
   options.data_dir = config.data_dir;
   options.shard.journal.segment_bytes = config.segment_bytes;
+  options.shard.journal.frame_bytes_max = std::min<uint64_t>(config.segment_bytes / 4, 16u << 20);
   options.shard.journal.commit_delay_us = config.commit_delay_us;
   // Of the budget 3/8 each for counters and tokens, which may pass it by a quarter for moments; the rest is for the
   // sorted runs' cache, the settlers' working sets and buffers.

@@ -74,6 +74,7 @@ struct Batch {
   Code code = Code::kOk;
   size_t failed_index = 0;
   uint64_t source_offset = 0;  // where the source stands after the call
+  uint64_t commit_bytes = 0;   // kTooLarge for bytes: what its records may need; StoreInfo::commit_bytes_max is allowed
   // The time by which expiry and the age of tokens were judged; it never goes back while the store is open. kNoTime
   // where several shards had a part.
   Micros judged_us = kNoTime;
@@ -151,7 +152,8 @@ struct StoreInfo {
   uint64_t expired_counters = 0;                            // since start
   int64_t last_settle_wall_us = 0;
   uint64_t unsettled_bytes = 0;
-  uint64_t memory_bytes = 0;  // of counters and tokens
+  uint64_t memory_bytes = 0;      // of counters and tokens
+  uint64_t commit_bytes_max = 0;  // that the records of one atomic batch may need; 0: any number
   bool fenced = false;
 };
 

@@ -110,6 +110,49 @@ TEST_P(Batches, OneThatWasUndoneMayBeSentAgainWithItsTokens) {
   EXPECT_FALSE(ran.ops[0].replayed || ran.ops[1].replayed);
 }
 
+// The engines under test hold 128 KiB in one commit.
+TEST_P(Batches, AnAtomicOneNeedsNoMoreRoomThanItsRecordsTake) {
+  std::vector<Op> sets, deletes;
+  for (int i = 0; i < 1500; ++i) {
+    sets.push_back(Set(Keep(fmt::format("c{:05}", i)), i));
+    deletes.push_back(If(Condition::kIfExists, Delete(sets.back().name)));
+  }
+  EXPECT_EQ(Run(deletes, {.atomic = true}).code, Code::kOk);
+  EXPECT_EQ(Run(sets, {.atomic = true}).code, Code::kOk);
+  for (Op& op : sets) op.joined = true;
+  EXPECT_EQ(Run(sets, {.atomic = true}).code, Code::kOk);
+  EXPECT_EQ(store().CountCounters(kDefaultNamespace), 1500u);
+  EXPECT_EQ(Run(deletes, {.atomic = true}).code, Code::kOk);
+  EXPECT_EQ(store().CountCounters(kDefaultNamespace), 0u);
+}
+
+TEST_P(Batches, AnAtomicOneThatOneCommitCannotHoldIsRefusedWithItsSize) {
+  std::vector<Op> ops;
+  for (int i = 0; i < 400; ++i) ops.push_back(Set(Keep(fmt::format("{:04}{}", i, std::string(1000, 'x'))), i));
+  RanBatch ran = Run(ops, {.atomic = true});
+  if (store().Info().commit_bytes_max == 0) {
+    EXPECT_EQ(ran.code, Code::kOk);
+    return;
+  }
+  EXPECT_EQ(ran.code, Code::kTooLarge);
+  EXPECT_GT(ran.commit_bytes, store().Info().commit_bytes_max);
+  EXPECT_EQ(store().CountCounters(kDefaultNamespace), 0u);
+  ops.resize(20);
+  EXPECT_EQ(Run(ops, {.atomic = true}).commit_bytes, 0u);
+  EXPECT_EQ(store().CountCounters(kDefaultNamespace), 20u);
+}
+
+TEST_P(Batches, GroupsThatABatchMakesAndDeletesAgainFitOneCommit) {
+  std::vector<Op> ops;
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 200; ++i) ops.push_back(Add(Keep(fmt::format("h[{}.{}]", round, i)), 1));
+    ops.push_back(Delete("h"));
+    ops.back().group = GroupRole::kWhole;
+  }
+  EXPECT_EQ(Run(ops, {.atomic = true}).code, Code::kOk);
+  EXPECT_EQ(store().CountCounters(kDefaultNamespace), 0u);
+}
+
 Op Joined(Op op) {
   op.joined = true;
   return op;

@@ -102,7 +102,11 @@ RanBatch StoreContract::Run(std::vector<Op> ops, BatchOptions options) {
       &watch.done);
   EXPECT_TRUE(batch.decided);
   EXPECT_TRUE(batch.status.ok()) << batch.status.ToString();
-  RanBatch ran{.code = batch.code, .failed_index = batch.failed_index, .source_offset = batch.source_offset, .ops = {}};
+  RanBatch ran{.code = batch.code,
+               .failed_index = batch.failed_index,
+               .source_offset = batch.source_offset,
+               .commit_bytes = batch.commit_bytes,
+               .ops = {}};
   ran.ops = std::move(ops);
   const auto& troubles = GetParam().troubles;
   if (!troubles.empty() && !closed_) engine_->Endure(troubles[batches_++ % troubles.size()]);

@@ -50,6 +50,7 @@ struct RanBatch {
   Code code = Code::kOk;
   size_t failed_index = 0;
   uint64_t source_offset = 0;
+  uint64_t commit_bytes = 0;
   std::vector<Op> ops;
 };
 

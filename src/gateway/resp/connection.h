@@ -172,6 +172,7 @@ class Connection final : public rt::SocketHandler {
   void DropWork();
   void CommitDone(Commit* commit);
   void ReplaceByError(Commit* commit);
+  void FailLarge(const Commit& commit);
   void NoteSlow(const Commit& commit);
   void PrefetchTransaction();
   void FinishTransaction();

@@ -129,7 +129,9 @@ void Connection::Decided(Commit* commit) {
   bool watch_failed = work_->watched > 0 && commit->batch.code == Code::kConditionNotMet;
   commit->begin = out_base_ + out_.size();
   decided_batch_ = &commit->batch;
-  if (!watch_failed)
+  if (commit->batch.commit_bytes > 0)
+    FailLarge(*commit);
+  else if (!watch_failed)
     FormatWork();
   else if (!muted_)
     out_.NullArray();
@@ -137,6 +139,19 @@ void Connection::Decided(Commit* commit) {
   commit->end = out_base_ + out_.size();
   if (work_->transaction) transaction_.Reset();
   DropWork();
+}
+
+// The records of a batch that is one command or one transaction do not fit one commit.
+void Connection::FailLarge(const Commit& commit) {
+  const std::string sizes = fmt::format("may need {} bytes in one commit, at most {} are allowed",
+                                        commit.batch.commit_bytes, store().Info().commit_bytes_max);
+  const std::string text = work_->transaction ? "EXECABORT the transaction " + sizes
+                                              : fmt::format("{} it {}", ErrorPrefix(Code::kTooLarge), sizes);
+  for (size_t i = 0; i < commit.replies; ++i) {
+    server_->CountError(text);
+    out_.Error(text);
+  }
+  if (!work_->transaction) FinishAfterReplies("too_large");
 }
 
 void Connection::FormatWork() {

@@ -1,5 +1,7 @@
 // The replies that many commands share: how a slot is answered from its ops.
 #pragma once
+#include <fmt/core.h>
+
 #include "gateway/resp/connection.h"
 #include "gateway/resp/server.h"
 
@@ -59,9 +61,10 @@ inline void FormatBulks(Connection& c, const Slot& slot, const store::Op* ops) {
 
 // The reply to a mutation of a group that one commit cannot hold; nothing happened.
 inline void FailLargeGroup(Connection& c) {
-  constexpr std::string_view kText = "ERR the group has too many fields for one commit, use HDEL in parts";
-  c.server().CountError(kText);
-  c.out().Error(kText);
+  const std::string text = fmt::format("ERR the fields of the group need more than {} bytes in one commit, use HDEL",
+                                       c.store().Info().commit_bytes_max);
+  c.server().CountError(text);
+  c.out().Error(text);
 }
 
 // How many of the counters existed before.

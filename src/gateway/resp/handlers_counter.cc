@@ -63,6 +63,7 @@ void CountExisting(Connection& c, Args args, OpKind kind, GroupRole role) {
     store::Op* op = c.AddOp(kind, key);
     if (op == nullptr) return;
     op->group = role;
+    if (kind == OpKind::kDelete) op->condition = Condition::kIfExists;  // a missing one leaves no event
   }
   c.AddSlot(kind == OpKind::kDelete ? FormatDeleted : FormatExisted, args.size() - 1);
 }
@@ -192,7 +193,10 @@ void GetSet(Connection& c, Args args) {
 }
 
 void GetDel(Connection& c, Args args) {
-  if (c.AddOp(OpKind::kDelete, args[1]) != nullptr) c.AddSlot(FormatOldBulk);
+  store::Op* op = c.AddOp(OpKind::kDelete, args[1]);
+  if (op == nullptr) return;
+  op->condition = Condition::kIfExists;
+  c.AddSlot(FormatOldBulk);
 }
 
 void GetEx(Connection& c, Args args) {

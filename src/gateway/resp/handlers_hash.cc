@@ -160,7 +160,9 @@ void HSetNx(Connection& c, Args args) {
 void HDel(Connection& c, Args args) {
   if (TooManyFields(c, args.size() - 2)) return;
   for (std::string_view field : args.subspan(2)) {
-    if (c.AddFieldOp(OpKind::kDelete, args[1], field) == nullptr) return;
+    store::Op* op = c.AddFieldOp(OpKind::kDelete, args[1], field);
+    if (op == nullptr) return;
+    op->condition = Condition::kIfExists;
   }
   c.AddSlot(FormatExisted, args.size() - 2);
 }

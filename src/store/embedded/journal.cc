@@ -196,6 +196,12 @@ Status Journal::SwitchSegment() {
 }
 
 Journal::Buffer* Journal::TakeBuffer(size_t bytes) {
+  // One that is larger was for one large step.
+  std::erase_if(free_buffers_, [&](Buffer* b) {
+    if (b->capacity <= std::max(kBufferBytes, RoundUp(bytes, kBufferAlign))) return false;
+    std::erase_if(buffers_, [b](const std::unique_ptr<Buffer>& owned) { return owned.get() == b; });
+    return true;
+  });
   for (size_t i = free_buffers_.size(); i > 0; --i) {
     Buffer* b = free_buffers_[i - 1];
     if (b->capacity >= bytes) {

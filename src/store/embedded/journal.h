@@ -98,6 +98,8 @@ class Journal : public rt::TurnHook {
   void Hurry() { urgent_ = true; }
 
   Position next() const { return next_; }
+  // Position of the first record of the frame that was opened last.
+  Position open_first() const { return open_first_; }
   Position durable() const { return durable_; }
   bool fenced() const { return fenced_; }
   const Status& fence_reason() const { return fence_reason_; }

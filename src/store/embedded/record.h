@@ -8,6 +8,7 @@
 //           file and offset.
 // Cost      Encode of a plain add with a UUID token: about 20 ns and 45 bytes plus the name beyond 20.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -78,6 +79,16 @@ inline constexpr size_t kStepPartsMax = 256;
 // Upper bound of one encoded record, for the buffer's headroom.
 inline constexpr size_t kRecordBytesMax = 4096;
 inline constexpr size_t kSettingsBytesMax = 3072;  // of NamespaceRecord::settings_json
+
+// What one record of a counter takes at most; without a token that is less than with one.
+constexpr size_t CounterRecordBound(size_t name_bytes, size_t token_bytes) {
+  constexpr size_t kFixed = 2 + 3 + 2 + 20 + 21 + 7 + 10;  // flags, ns, name's size, sums, uncommon, expiry, event time
+  return kFixed + name_bytes + (token_bytes == 0 ? 0 : 11 + std::max<size_t>(token_bytes, 16));  // form, size, content
+}
+// The same of the delete that ends an expired counter, of a source's record, and of a step's.
+constexpr size_t ExpiredRecordBound(size_t name_bytes) { return 2 + 3 + 2 + name_bytes + 20 + 1; }
+inline constexpr size_t kSourceRecordBytesMax = 1 + 48 + 20 + 2 + 255;
+constexpr size_t StepRecordBound(size_t parts) { return 1 + 16 + 2 + parts * (5 + 10); }
 
 // Where the three fixed-width fields of an add without a token stand, so that the next one can be summed into it in
 // place.

@@ -3,6 +3,7 @@
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
 
+#include "store/decide.h"
 #include "store/embedded/record_testing.h"
 
 namespace quipu::store {
@@ -163,6 +164,33 @@ RC_GTEST_PROP(RecordProp, AnyBytesAreARecordOfOneSpellingOrNone, ()) {
   auto bytes = *rc::gen::container<std::vector<char>>(rc::gen::arbitrary<char>());
   if (!bytes.empty() && *rc::gen::arbitrary<bool>()) bytes[0] = static_cast<char>(*rc::gen::inRange(1, 48));
   DecodesCanonically({bytes.data(), bytes.size()}, 0);
+}
+
+RC_GTEST_PROP(Record, OfACounterNeverExceedsItsBound, ()) {
+  const Micros frame_us = AnyTime();
+  Backing backing;
+  CounterRecord r = AnyCounter(frame_us, &backing);
+  r.expiry_ms = std::min(r.expiry_ms, kExpiryMsMax);
+  if (r.token_form == TokenForm::kNone) r.content = 0;
+  char out[kRecordBytesMax];
+  const size_t token_bytes = r.token_form == TokenForm::kText ? r.token.size() : r.token.empty() ? 0 : 1;
+  RC_ASSERT(EncodeCounter(r, frame_us, out) <= CounterRecordBound(r.name.size(), token_bytes));
+}
+
+TEST(RecordBound, IsReachedByTheLargestRecord) {
+  const std::string name(1024, 'n'), token(128, 't');
+  CounterRecord r{.kind = OpKind::kSet, .outcome = Outcome::kSaturated, .ns = kNamespaceIdMax, .name = name};
+  r.delta = INT64_MAX;
+  r.applied = r.value = INT64_MIN;
+  r.expiry_ms = kExpiryMsMax;
+  r.event_us = r.last_write_us = INT64_MIN + 2;
+  r.content = 1;
+  r.token_form = TokenForm::kText;
+  r.token = token;
+  char out[kRecordBytesMax];
+  // The last write is told apart from the event time here, so that both are written out.
+  r.last_write_us = INT64_MIN + 1;
+  EXPECT_EQ(EncodeCounter(r, 0, out), CounterRecordBound(name.size(), token.size()));
 }
 
 }  // namespace

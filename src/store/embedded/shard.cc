@@ -325,6 +325,7 @@ StoreInfo Shard::Info() const {
   info.unsettled_bytes = journal_->unsettled_bytes();
   info.memory_bytes = counters_.memory_bytes() + tokens_.memory_bytes();
   info.fenced = Fenced();
+  info.commit_bytes_max = CommitBytesMax();
   return info;
 }
 

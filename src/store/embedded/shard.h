@@ -61,10 +61,10 @@ void FailBatch(Batch* batch, Code code);
 size_t OpsOnPaper(const Batch& batch);
 // The order of a listing by name or by value.
 bool ScanBefore(const ScanOp& op, const CounterEntry& a, const CounterEntry& b);
-// Room that the op's records need at most, less those of a group's counters.
-inline size_t RecordBound(const Op& op) { return 192 + 2 * op.name.size() + op.token.size(); }
-// Room that the records of an atomic batch need at most, on whichever shards.
-size_t AtomicBound(const Batch& batch, const ShardOfOp& shard_of);
+// Room that the shard's records of an atomic batch need at most.
+size_t AtomicBound(const Batch& batch, const ShardOfOp& shard_of, const Shard& shard);
+// Fails the batch because so many bytes do not fit one commit.
+void FailLargeBatch(Batch* batch, size_t bytes);
 
 class Shard final : public EventStore, public Journal::Observer, public rt::TurnHook {
  public:
@@ -144,7 +144,10 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   // on the medium of all of them.
   void EndStep(Position position, std::shared_ptr<StepProgress> progress);
   void OnStepDurable(Position position);
-  bool StepFits(size_t bytes) const;
+  bool StepFits(size_t bytes) const { return bytes <= CommitBytesMax(); }
+  size_t CommitBytesMax() const { return options_.journal.frame_bytes_max / 2; }
+  // Room that the op's records need at most, less those of a group's counters.
+  size_t RecordsBound(const Op& op) const;
   // Room that the records of the group's counters need at most, for a mutation with GroupRole::kWhole.
   size_t GroupBound(const Op& op) const;
   Position LastPosition() const;
@@ -182,6 +185,8 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   }
   // For an answer that tells of whatever has happened so far.
   void GateAll() { Gate(LastPosition()); }
+  // Whether what was appended from this position on, if anything, is all in the open frame.
+  bool InOpenFrame(Position first) const { return journal_->next() == first || journal_->open_first() <= first; }
   void Finish(Batch* batch);
   TokenPrint PrintOf(const Op& op) const;
 

@@ -8,12 +8,6 @@
 #include "store/token_rules.h"
 
 namespace quipu::store {
-namespace {
-
-// Of a delete or a change of expiry without a token, less its name.
-constexpr size_t kMemberRecordBytes = 112;
-
-}  // namespace
 
 // Those in the table first, whether they still exist or not; then those that only the sorted runs have.
 Status Shard::VisitMemberNames(NamespaceId ns, std::string_view group, uint64_t hash,
@@ -92,7 +86,7 @@ size_t Shard::GroupBound(const Op& op) const {
   size_t bytes = 0;
   Status visited = VisitMemberNames(op.ns, op.name, op.hash, [&](std::string_view name) {
     const CounterSlot* slot = counters_.Find(HashCounter(op.ns, name), op.ns, name);
-    if (slot == nullptr || slot->exists) bytes += kMemberRecordBytes + name.size();
+    if (slot == nullptr || slot->exists) bytes += CounterRecordBound(name.size(), 0);
     return true;
   });
   visited.Ignore("the op itself meets the error and tells it");
@@ -107,8 +101,8 @@ void Shard::DecideWhole(Op* op, const Namespace& ns, const std::vector<Member>& 
   Result<CounterSlot*> own = FindOrLoad(op->hash, op->ns, op->name);
   if (!own.ok()) return FailOp(op, own.code());
 
-  size_t bytes = kRecordBytesMax + RecordBound(*op);
-  for (const Member& member : members) bytes += kMemberRecordBytes + member.name.size();
+  size_t bytes = kRecordBytesMax + RecordsBound(*op);
+  for (const Member& member : members) bytes += CounterRecordBound(member.name.size(), 0);
   if (!StepFits(bytes)) return FailOp(op, Code::kTooLarge);
   journal_->Reserve(bytes);
 

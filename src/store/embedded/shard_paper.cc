@@ -1,4 +1,9 @@
-// All or nothing: what a batch would do, worked out on copies before any of it is done.
+// Several ops as one: what a batch would do, worked out on copies before any of it is done, and the room that its
+// records need.
+#include <map>
+#include <optional>
+
+#include "model/name.h"
 #include "store/embedded/shard.h"
 #include "store/group.h"
 #include "store/token_rules.h"
@@ -100,6 +105,43 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
     token->second.second = op->outcome;
   }
   return Code::kOk;
+}
+
+void FailLargeBatch(Batch* batch, size_t bytes) {
+  FailBatch(batch, Code::kTooLarge);
+  batch->commit_bytes = bytes;
+}
+
+size_t AtomicBound(const Batch& batch, const ShardOfOp& shard_of, const Shard& shard) {
+  struct Group {
+    std::optional<size_t> standing;  // of its counters from before the batch, once that matters
+    size_t added = 0;                // of those that the batch may have made so far
+  };
+  std::map<std::pair<NamespaceId, std::string_view>, Group> groups;
+  const bool wholes = std::any_of(batch.ops.begin(), batch.ops.end(),
+                                  [](const Op& op) { return op.group == GroupRole::kWhole && IsMutation(op.kind); });
+  size_t bytes = kRecordBytesMax + (batch.source != nullptr ? kSourceRecordBytesMax : 0);
+  for (const Op& op : batch.ops) {
+    if (!IsMutation(op.kind) || shard_of(op) != &shard) continue;
+    bytes += shard.RecordsBound(op);
+    if (!wholes) continue;
+    if (op.group == GroupRole::kWhole) {
+      Group& group = groups[{op.ns, op.name}];
+      if (!group.standing) group.standing = shard.GroupBound(op);
+      bytes += *group.standing + group.added;
+      if (op.kind == OpKind::kDelete) group = {.standing = 0, .added = 0};
+    } else if (const std::string_view group = SplitGrouped(op.name).group; !group.empty()) {
+      groups[{op.ns, group}].added += CounterRecordBound(op.name.size(), 0);
+    }
+  }
+  return bytes;
+}
+
+size_t Shard::RecordsBound(const Op& op) const {
+  const CounterSlot* slot = counters_.Find(op.hash, op.ns, op.name);
+  const bool may_have_expired = slot != nullptr ? slot->exists && slot->expiry_ms != 0 : !all_resident_;
+  return CounterRecordBound(op.name.size(), op.token.size()) +
+         (may_have_expired ? ExpiredRecordBound(op.name.size()) : 0);
 }
 
 size_t OpsOnPaper(const Batch& batch) {

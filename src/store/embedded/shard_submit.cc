@@ -1,6 +1,4 @@
 // The request path: how a batch of ops is decided, logged and gated.
-#include <map>
-
 #include "base/plant.h"
 #include "model/name.h"
 #include "store/embedded/shard.h"
@@ -20,24 +18,6 @@ int64_t WrappedDifference(int64_t a, int64_t b) {
 void FailBatch(Batch* batch, Code code) {
   batch->code = code;
   for (Op& op : batch->ops) FailOp(&op, code);
-}
-
-size_t AtomicBound(const Batch& batch, const ShardOfOp& shard_of) {
-  size_t bytes = kRecordBytesMax;
-  bool wholes = false;
-  for (const Op& op : batch.ops) {
-    bytes += RecordBound(op);
-    wholes |= op.group == GroupRole::kWhole && IsMutation(op.kind);
-  }
-  if (!wholes) return bytes;
-  // By partition: what ops before may have added to the group that a later one changes as a whole.
-  std::map<uint32_t, size_t> before;
-  for (const Op& op : batch.ops) {
-    size_t& so_far = before[PartitionOf(op.hash)];
-    if (op.group == GroupRole::kWhole && IsMutation(op.kind)) bytes += so_far + shard_of(op)->GroupBound(op);
-    so_far += RecordBound(op);
-  }
-  return bytes;
 }
 
 TokenPrint Shard::PrintOf(const Op& op) const {
@@ -422,6 +402,7 @@ void Shard::Submit(Batch* batch) {
   batch->status = OkStatus();
   batch->failed_index = 0;
   batch->source_offset = 0;
+  batch->commit_bytes = 0;
   batch->next = nullptr;
   gate_ = 0;
   SetJudgeTime();
@@ -437,13 +418,14 @@ void Shard::Submit(Batch* batch) {
   const ShardOfOp here = [this](const Op&) { return this; };
   if (atomic) {
     // One frame holds the whole step, and a frame is on the medium as a whole or not at all.
-    const size_t bound = AtomicBound(*batch, here);
+    const size_t bound = AtomicBound(*batch, here, *this);
     if (!StepFits(bound)) {
-      FailBatch(batch, Code::kTooLarge);
+      FailLargeBatch(batch, bound);
       return Finish(batch);
     }
     journal_->Reserve(bound);
   }
+  const Position first = journal_->next();
   if (batch->source) {
     const SourceStep& step = *batch->source;
     batch->source_offset = SourceOffset(step.id);
@@ -467,6 +449,8 @@ void Shard::Submit(Batch* batch) {
     ApplySource(*batch->source);
     batch->source_offset = batch->source->to;
   }
+  QUIPU_ASSERT(!atomic || InOpenFrame(first), "positions {} to {} of one step are in several frames", first,
+               journal_->next() - 1);
   Finish(batch);
 }
 

@@ -28,6 +28,7 @@ void ShardedStore::Submit(Batch* batch) {
   batch->status = OkStatus();
   batch->failed_index = 0;
   batch->source_offset = 0;
+  batch->commit_bytes = 0;
   batch->judged_us = kNoTime;
   atomic ? SubmitStep(batch) : SubmitSplit(batch);
 }

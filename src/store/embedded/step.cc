@@ -28,13 +28,11 @@ std::vector<std::pair<Shard*, Position>> RunStep(const std::vector<Shard*>& shar
   const ShardOfOp shard_of = [&](const Op& op) { return shards[ShardOf(op.hash, n)]; };
   std::vector<Shard*> participants = Participants(shards, *batch);
   const bool writes = Writes(*batch);
-  const size_t bytes = AtomicBound(*batch, shard_of);
   Shard* source_home = batch->source ? shards[ShardOf(batch->source->id, n)] : nullptr;
   if (source_home) batch->source_offset = source_home->SourceOffset(batch->source->id);
   for (Shard* shard : participants) {
     Code refuse = shard->closing() ? Code::kUnavailable : Code::kOk;
     if (refuse == Code::kOk && writes) refuse = shard->RefuseWrites();
-    if (refuse == Code::kOk && writes && !shard->StepFits(bytes)) refuse = Code::kTooLarge;
     if (refuse == Code::kOk) continue;
     FailBatch(batch, refuse);
     return {};
@@ -43,10 +41,18 @@ std::vector<std::pair<Shard*, Position>> RunStep(const std::vector<Shard*>& shar
     FailBatch(batch, Code::kConditionNotMet);
     return {{source_home, source_home->LastPosition()}};
   }
+  std::vector<size_t> bytes(n);
+  for (const Shard* shard : participants) {
+    if (!writes) break;
+    bytes[shard->number()] = AtomicBound(*batch, shard_of, *shard) + StepRecordBound(participants.size());
+    if (shard->StepFits(bytes[shard->number()])) continue;
+    FailLargeBatch(batch, bytes[shard->number()]);
+    return {};
+  }
   StepRecord record{.id = {id[0], id[1]}, .parts = {}};
   std::vector<std::pair<Shard*, Position>> parts;
   for (Shard* shard : participants) {
-    Position position = writes ? shard->BeginStep(bytes) : shard->BeginReads();
+    Position position = writes ? shard->BeginStep(bytes[shard->number()]) : shard->BeginReads();
     record.parts.push_back({.shard = shard->number(), .position = position});
     parts.emplace_back(shard, position);
   }
@@ -74,7 +80,6 @@ std::vector<std::pair<Shard*, Position>> RunStep(const std::vector<Shard*>& shar
 
 // ---- the shard's side
 
-bool Shard::StepFits(size_t bytes) const { return bytes <= options_.journal.frame_bytes_max / 2; }
 Position Shard::LastPosition() const { return journal_->next() - 1; }
 
 Position Shard::BeginStep(size_t bytes) {
@@ -104,6 +109,7 @@ void Shard::ShowWhenVisible(Batch* batch, Position position) {
 }
 
 void Shard::EndStep(Position position, std::shared_ptr<StepProgress> progress) {
+  QUIPU_ASSERT(InOpenFrame(position), "a step's part from {} to {} is in several frames", position, LastPosition());
   journal_->Seal();
   barriers_.push_back({.position = position, .progress = std::move(progress), .counted = false, .open = false});
 }

@@ -57,6 +57,7 @@ void MemoryStore::Submit(Batch* batch) {
   batch->code = Code::kOk;
   batch->failed_index = 0;
   batch->source_offset = 0;
+  batch->commit_bytes = 0;
   DecideBatch(batch);
   batch->decided = true;
   batch->status = OkStatus();
