@@ -9,6 +9,7 @@ import pytest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "support"))
+import judges  # noqa: E402
 import server as servers  # noqa: E402
 
 
@@ -21,9 +22,7 @@ def tmp_path():
 
 @pytest.fixture(params=["redis", "quipu"])
 def server(request, tmp_path):
-    reason = servers.available(request.param)
-    if reason:
-        pytest.skip(reason)
+    judges.need(request.param)
     made = servers.make(request.param, str(tmp_path), durable=True).start()
     yield made
     made.stop()

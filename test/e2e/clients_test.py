@@ -4,6 +4,7 @@ client that stopped early or proved nothing fails. At the step `reconnect` it pr
 on the same port and data, and the client must go on by itself."""
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -11,28 +12,38 @@ import sys
 
 import pytest
 
+import judges
+
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clients")
 WORK = os.environ.get("QUIPU_E2E_WORK", os.path.join(HERE, "../../../build/e2e"))
 STEPS = ["connect", "counters", "pipeline", "multi", "expire", "hash", "scan", "errors", "reconnect"]
 NO_REGISTRY = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|dial tcp|no such host"
                          r"|NewConnectionError|Temporary failure in name resolution|Max retries exceeded")
-SETUP_SECONDS = 300
-RUN_SECONDS = 120
+SETUP_SECONDS = 600
+RUN_SECONDS = 600
 
 
-def prepare(name, command, **where):
-    """Fetches what a client needs from its registry. No registry is a reason to skip, any other failure is one."""
+NODE_MACHINES = {"x86_64": "x64", "aarch64": "arm64"}
+GO_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+NODE_LEAST = 20  # what the clients in package.json want; Debian 12 has 18
+NODE_FETCHED = "20.20.2"
+GO_LEAST = (1, 21)  # from here on go fetches the version that go.mod wants; Debian 12 has 1.19
+
+
+def prepare(judge, command, **where):
+    """Fetches what a client needs from its registry. Without one the judge is missing; any other failure is one."""
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SETUP_SECONDS,
                           **where)
     said = done.stdout + done.stderr
     if done.returncode != 0 and NO_REGISTRY.search(said):
-        pytest.skip(f"{name}: no registry: {said[-200:]}")
+        judges.missing(judge, f"no registry: {said[-200:]}")
     assert done.returncode == 0, said
+    return done.stdout
 
 
-def tool(name):
+def tool(name, judge):
     if not shutil.which(name):
-        pytest.skip(f"{name} is not installed")
+        judges.missing(judge, f"{name} is not installed")
     return name
 
 
@@ -63,7 +74,7 @@ def test_redis_py_of_debian(server):
 def test_redis_py_newest(server):
     venv = os.path.join(WORK, "venv")
     if not os.path.exists(f"{venv}/ready"):
-        prepare("venv", [sys.executable, "-m", "venv", "--clear", venv])
+        prepare("redis-py", [sys.executable, "-m", "venv", "--clear", venv])
         prepare("redis-py", [f"{venv}/bin/pip", "install", "-q", "-r", f"{HERE}/python/requirements.txt"])
         open(f"{venv}/ready", "w").close()
     run_scenario([f"{venv}/bin/python", f"{HERE}/python/scenario.py", "8."], server, [*STEPS[:-1], "resp3", STEPS[-1]])
@@ -71,35 +82,72 @@ def test_redis_py_newest(server):
 
 @pytest.fixture(scope="session")
 def node_modules():
-    tool("node")
-    tool("npm")
+    tool("node", "node")
+    tool("npm", "node")
     folder = os.path.join(WORK, "node")
     os.makedirs(folder, exist_ok=True)
     for name in os.listdir(f"{HERE}/node"):
         shutil.copy(f"{HERE}/node/{name}", folder)
-    prepare("npm", ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder)
+    prepare("node", ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder)
     return folder
 
 
-def test_ioredis(server, node_modules):
-    run_scenario(["node", f"{node_modules}/ioredis.mjs"], server, STEPS)
+@pytest.fixture(scope="session")
+def node(node_modules):
+    """A Node that is new enough: the machine's, or one from npm."""
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    if int(version.lstrip("v").split(".")[0]) >= NODE_LEAST:
+        return "node"
+    package = f"node-linux-{NODE_MACHINES[platform.machine()]}"
+    folder = os.path.join(WORK, "node-runtime")
+    prepare("node", ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder,
+                     f"{package}@{NODE_FETCHED}"])
+    return os.path.join(folder, "node_modules", package, "bin/node")
 
 
-def test_node_redis(server, node_modules):
-    run_scenario(["node", f"{node_modules}/node_redis.mjs"], server, [*STEPS[:-1], "resp3", STEPS[-1]])
+def test_ioredis(server, node, node_modules):
+    run_scenario([node, f"{node_modules}/ioredis.mjs"], server, STEPS)
 
 
-def test_go_redis(server):
-    tool("go")
+def test_node_redis(server, node, node_modules):
+    run_scenario([node, f"{node_modules}/node_redis.mjs"], server, [*STEPS[:-1], "resp3", STEPS[-1]])
+
+
+@pytest.fixture(scope="session")
+def go():
+    """A Go that fetches the version it is asked for, as each has done since 1.21; an older one is made to fetch one."""
+    tool("go", "go")
+    version = subprocess.run(["go", "version"], capture_output=True, text=True, check=True).stdout
+    if tuple(int(n) for n in re.search(r"go(\d+)\.(\d+)", version).groups()) >= GO_LEAST:
+        return "go"
+    machine = GO_MACHINES[platform.machine()]
+    os.makedirs(WORK, exist_ok=True)
+    with open(f"{HERE}/go/go.mod", encoding="utf-8") as module:
+        wanted = re.search(r"^go (\S+)$", module.read(), re.M)[1]
+    fetched = json.loads(prepare("go", ["go", "mod", "download", "-json",
+                                        f"golang.org/toolchain@v0.0.1-go{wanted}.linux-{machine}"], cwd=WORK))
+    root = os.path.join(WORK, "go-toolchain")
+    if not os.path.exists(f"{root}/ready"):
+        # The module cache is read-only, and an old go leaves its programs without permission to run.
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.copytree(fetched["Dir"], root, copy_function=shutil.copyfile)
+        for at, folders, files in os.walk(root):
+            for name in folders + files:
+                os.chmod(os.path.join(at, name), 0o755)
+        open(f"{root}/ready", "w").close()
+    return f"{root}/bin/go"
+
+
+def test_go_redis(server, go):
     binary = os.path.join(WORK, "go_redis")
-    prepare("go-redis", ["go", "build", "-o", binary, "."], cwd=f"{HERE}/go")
+    prepare("go", [go, "build", "-o", binary, "."], cwd=f"{HERE}/go")
     run_scenario([binary], server, [*STEPS[:-1], "resp3", STEPS[-1]])
 
 
 def test_hiredis(server):
     binary = os.environ.get("QUIPU_HIREDIS_SCENARIO")
     if not binary:
-        pytest.skip("libhiredis-dev is not installed")
+        judges.missing("hiredis", "libhiredis-dev is not installed")
     run_scenario([binary], server, STEPS)
 
 
@@ -111,7 +159,7 @@ def redis_cli(server, *args, stdin=None):
 
 
 def test_redis_cli(server):
-    tool("redis-cli")
+    tool("redis-cli", "redis")
     assert redis_cli(server, "ping") == "PONG"
     assert redis_cli(server, "incr", "a") == "1"
     assert redis_cli(server, "incrby", "a", "41") == "42"
@@ -133,7 +181,7 @@ def test_redis_cli(server):
 
 
 def test_redis_benchmark(server):
-    tool("redis-benchmark")
+    tool("redis-benchmark", "redis")
     base = ["redis-benchmark", "-p", str(server.port), "-q", "-c", "20"]
     kept = lambda *args: subprocess.run([*base, *args], check=True, capture_output=True, text=True, timeout=RUN_SECONDS)
     done = kept("-n", "20000", "-P", "16", "-t", "ping_inline,ping_mbulk,incr,get")

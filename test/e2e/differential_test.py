@@ -10,6 +10,7 @@ import random
 
 import pytest
 
+import judges
 import resp
 import server as servers
 
@@ -167,8 +168,7 @@ def run(seed, left, right, count):
 
 def pair(kind, tmp_path):
     for needed in ("redis", kind):
-        if servers.available(needed):
-            pytest.skip(servers.available(needed))
+        judges.need(needed)
     (tmp_path / "left").mkdir()
     (tmp_path / "right").mkdir()
     left, right = servers.make("redis", str(tmp_path / "left")), servers.make(kind, str(tmp_path / "right"))

@@ -12,6 +12,7 @@ import subprocess
 
 import pytest
 
+import judges
 import server as servers
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "redis_tcl")
@@ -53,7 +54,7 @@ def skip_list(unit):
 def suite():
     done = subprocess.run([f"{HERE}/fetch", WORK], capture_output=True, text=True, timeout=300)
     if done.returncode == 77:
-        pytest.skip(done.stderr)
+        judges.missing("redis-tcl", done.stderr)
     assert done.returncode == 0, done.stdout + done.stderr
     return f"{WORK}/redis-7.0.15"
 
@@ -78,9 +79,7 @@ def names_of(output, mark):
 @pytest.mark.parametrize("unit", sorted(EXPECTED))
 @pytest.mark.parametrize("kind", ["redis", "quipu"])
 def test_unit(suite, kind, unit, tmp_path):
-    reason = servers.available(kind)
-    if reason:
-        pytest.skip(reason)
+    judges.need(kind)
     judged = judged_server(kind, str(tmp_path), password="+password" in unit).start()
     try:
         skipped = skip_list(unit) if kind == "quipu" or unit.startswith("auth") else []
@@ -107,8 +106,7 @@ def test_every_skipped_test_has_a_reason_and_every_reason_a_test():
 
 
 def test_a_skipped_test_lowers_the_count_and_a_wrong_server_shows_errors(suite, tmp_path):
-    if servers.available("redis"):
-        pytest.skip(servers.available("redis"))
+    judges.need("redis")
     judged = servers.make("redis", str(tmp_path)).start()
     try:
         output = run_unit(suite, "type/incr", judged.port, ["INCR over 32bit value"], str(tmp_path))
