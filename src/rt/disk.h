@@ -60,7 +60,7 @@ class LogFile {
   virtual ~LogFile() = default;
 };
 
-// Held until destroyed; a second process gets kAlreadyExists.
+// Held until destroyed; a second process gets kAlreadyExists, unless both hold it shared.
 class FileLock {
  public:
   virtual ~FileLock() = default;
@@ -77,7 +77,10 @@ class Disk {
   // The file must exist with its final size (see WriteAt and Sync above: laid out, so that a synced write touches no
   // file-system metadata). Completions run on `loop`.
   virtual Result<std::unique_ptr<LogFile>> OpenLog(const std::string& path, Loop* loop) = 0;
+  // Makes the file if it is missing.
   virtual Result<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
+  // Changes nothing, so that it works where nothing may be written; kNotFound.
+  virtual Result<std::unique_ptr<FileLock>> LockShared(const std::string& path) = 0;
   virtual Status Rename(const std::string& from, const std::string& to) = 0;
   virtual Status Remove(const std::string& path) = 0;
   virtual Status MakeDir(const std::string& path) = 0;    // kOk if it is there already

@@ -114,6 +114,20 @@ class RealFileLock final : public FileLock {
   const UniqueFd fd_;  // closing it unlocks
 };
 
+Result<std::unique_ptr<FileLock>> LockFile(const std::string& path, int flags, short type) {
+  QUIPU_ASSIGN_OR_RETURN(UniqueFd fd, OpenFd(path, flags | O_CLOEXEC));
+  struct flock whole_file{};
+  whole_file.l_type = type;
+  whole_file.l_whence = SEEK_SET;
+  if (Uninterrupted([&] { return ::fcntl(fd.get(), F_OFD_SETLK, &whole_file); }) != 0) {
+    if (errno == EAGAIN || errno == EACCES) {
+      return Status(Code::kAlreadyExists, fmt::format("lock {}: held by another process", path));
+    }
+    return PosixError("lock", path, errno);
+  }
+  return std::unique_ptr<FileLock>(std::make_unique<RealFileLock>(std::move(fd)));
+}
+
 struct DirCloser {
   void operator()(DIR* dir) const { ::closedir(dir); }
 };
@@ -134,17 +148,11 @@ Result<std::unique_ptr<LogFile>> RealDisk::OpenLog(const std::string& path, Loop
 }
 
 Result<std::unique_ptr<FileLock>> RealDisk::Lock(const std::string& path) {
-  QUIPU_ASSIGN_OR_RETURN(UniqueFd fd, OpenFd(path, O_RDWR | O_CREAT | O_CLOEXEC));
-  struct flock whole_file {};
-  whole_file.l_type = F_WRLCK;
-  whole_file.l_whence = SEEK_SET;
-  if (Uninterrupted([&] { return ::fcntl(fd.get(), F_OFD_SETLK, &whole_file); }) != 0) {
-    if (errno == EAGAIN || errno == EACCES) {
-      return Status(Code::kAlreadyExists, fmt::format("lock {}: held by another process", path));
-    }
-    return PosixError("lock", path, errno);
-  }
-  return std::unique_ptr<FileLock>(std::make_unique<RealFileLock>(std::move(fd)));
+  return LockFile(path, O_RDWR | O_CREAT, F_WRLCK);
+}
+
+Result<std::unique_ptr<FileLock>> RealDisk::LockShared(const std::string& path) {
+  return LockFile(path, O_RDONLY, F_RDLCK);
 }
 
 Status RealDisk::Rename(const std::string& from, const std::string& to) {

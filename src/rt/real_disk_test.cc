@@ -107,6 +107,18 @@ TEST_F(RealDiskTest, ALockIsRefusedToOthersWhileItIsHeldAndFreeAfterwards) {
   EXPECT_TRUE(disk.Lock(Path("LOCK")).ok());
 }
 
+TEST_F(RealDiskTest, SharedLocksGoTogetherButNotWithAnExclusiveOneAndMakeNoFile) {
+  EXPECT_EQ(disk.LockShared(Path("LOCK")).code(), Code::kNotFound);
+  EXPECT_FALSE(disk.Exists(Path("LOCK")));
+  auto exclusive = disk.Lock(Path("LOCK"));
+  EXPECT_EQ(disk.LockShared(Path("LOCK")).code(), Code::kAlreadyExists);
+  exclusive->reset();
+  auto one = disk.LockShared(Path("LOCK"));
+  auto two = disk.LockShared(Path("LOCK"));
+  EXPECT_TRUE(one.ok() && two.ok());
+  EXPECT_EQ(LockInAnotherProcess(disk, Path("LOCK")), 1);
+}
+
 TEST(PosixError, OnlyALackOfSpaceIsStorageFull) {
   EXPECT_EQ(PosixError("write", "f", ENOSPC).code(), Code::kStorageFull);
   EXPECT_EQ(PosixError("write", "f", EDQUOT).code(), Code::kStorageFull);

@@ -46,6 +46,7 @@ class SimDisk final : public rt::Disk {
   Result<std::unique_ptr<rt::File>> Open(const std::string& path, rt::OpenMode mode) override;
   Result<std::unique_ptr<rt::LogFile>> OpenLog(const std::string& path, rt::Loop* loop) override;  // a SimLoop
   Result<std::unique_ptr<rt::FileLock>> Lock(const std::string& path) override;
+  Result<std::unique_ptr<rt::FileLock>> LockShared(const std::string& path) override;
   Status Rename(const std::string& from, const std::string& to) override;
   Status Remove(const std::string& path) override;
   Status MakeDir(const std::string& path) override;
@@ -118,6 +119,7 @@ class SimDisk final : public rt::Disk {
   };
 
   static std::vector<std::string> Split(std::string_view path);
+  static std::string LockKey(const std::string& path);
   Place Find(const std::string& path) const;
   InodeRef MustFind(const std::string& path) const;
   InodeRef NewInode(bool is_dir);
@@ -163,7 +165,7 @@ class SimDisk final : public rt::Disk {
   uint64_t next_inode_ = 1;
   InodeRef root_;
   std::vector<NameChange> changes_;  // oldest first
-  std::set<std::string> locks_;
+  std::map<std::string, int> locks_;  // by path: how many share it, or kExclusive
   uint64_t used_pages_ = 0;
 };
 

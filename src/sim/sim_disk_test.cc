@@ -349,6 +349,21 @@ TEST(SimDiskTest, ALockIsHeldUntilItsOwnerGoesOrDies) {
       << "an old holder gave up a lock that is not its own";
 }
 
+TEST(SimDiskTest, SharedLocksGoTogetherButNotWithAnExclusiveOneAndMakeNoFile) {
+  World world(8);
+  EXPECT_EQ(world.disk.LockShared("/LOCK").code(), Code::kNotFound);
+  auto exclusive = world.disk.Lock("/LOCK");
+  EXPECT_EQ(world.disk.LockShared("/LOCK").code(), Code::kAlreadyExists);
+  exclusive->reset();
+  auto one = world.disk.LockShared("/LOCK");
+  auto two = world.disk.LockShared("/LOCK");
+  EXPECT_TRUE(one.ok() && two.ok());
+  one->reset();
+  EXPECT_EQ(world.disk.Lock("/LOCK").code(), Code::kAlreadyExists);
+  two->reset();
+  EXPECT_TRUE(world.disk.Lock("/LOCK").ok());
+}
+
 TEST(SimDiskTest, DamageToTheMediumIsSeenByEveryReader) {
   World world(9);
   MakeDurable(&world.disk, "/a", 1);

@@ -153,8 +153,11 @@ class SimLock final : public rt::FileLock {
  public:
   SimLock(SimDisk* disk, std::string key) : disk_(disk), key_(std::move(key)), generation_(disk->generation_) {}
   ~SimLock() override {
-    if (generation_ == disk_->generation_) disk_->locks_.erase(key_);
+    if (generation_ != disk_->generation_) return;
+    const auto lock = disk_->locks_.find(key_);
+    if (lock->second == kExclusive || --lock->second == 0) disk_->locks_.erase(lock);
   }
+  static constexpr int kExclusive = -1;
 
  private:
   SimDisk* const disk_;
@@ -195,13 +198,29 @@ Result<std::unique_ptr<rt::LogFile>> SimDisk::OpenLog(const std::string& path, r
   return std::unique_ptr<rt::LogFile>(std::make_unique<SimLogFile>(this, sim_loop, std::move(place.inode), path));
 }
 
-Result<std::unique_ptr<rt::FileLock>> SimDisk::Lock(const std::string& path) {
+std::string SimDisk::LockKey(const std::string& path) {
   std::string key;
   for (const std::string& part : Split(path)) key += "/" + part;
+  return key;
+}
+
+Result<std::unique_ptr<rt::FileLock>> SimDisk::LockShared(const std::string& path) {
+  std::string key = LockKey(path);
+  const auto held = locks_.find(key);
+  if (held != locks_.end() && held->second == SimLock::kExclusive)
+    return Fails("lock", path, "held by another process", Code::kAlreadyExists);
+  Result<std::unique_ptr<rt::File>> file = Open(path, rt::OpenMode::kRead);
+  QUIPU_RETURN_IF_ERROR(file.status());
+  ++locks_[key];
+  return std::unique_ptr<rt::FileLock>(std::make_unique<SimLock>(this, std::move(key)));
+}
+
+Result<std::unique_ptr<rt::FileLock>> SimDisk::Lock(const std::string& path) {
+  std::string key = LockKey(path);
   if (locks_.contains(key)) return Fails("lock", path, "held by another process", Code::kAlreadyExists);
   Result<std::unique_ptr<rt::File>> file = Open(path, rt::OpenMode::kCreate);
   QUIPU_RETURN_IF_ERROR(file.status());
-  locks_.insert(key);
+  locks_[key] = SimLock::kExclusive;
   return std::unique_ptr<rt::FileLock>(std::make_unique<SimLock>(this, std::move(key)));
 }
 

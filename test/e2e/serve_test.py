@@ -1,6 +1,7 @@
 """The life of `quipu serve` as its surroundings see it: readiness, signals, exit codes, logs."""
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -123,6 +124,33 @@ def test_damaged_data_is_exit_65_for_serve_and_check(tmp_path):
     assert "store" in errors
     check = subprocess.run([os.environ["QUIPU_BINARY"], "check", str(tmp_path / "data")], capture_output=True)
     assert check.returncode == 65, check.stderr
+
+
+def test_check_serves_where_nothing_may_be_written_and_changes_nothing(tmp_path):
+    data = tmp_path / "data"
+    process = start(tmp_path)
+    wait_until_ready(process)
+    connection = resp.Connection(process.port)
+    assert connection.call("QUIPU.ADD", "n", 5, "TOKEN", "t")[0] == 5
+    process.kill()
+    process.communicate(timeout=LIMIT_SECONDS)
+    found = [data, *data.rglob("*")]
+    for path in found:
+        path.chmod(path.stat().st_mode & ~0o222)
+
+    def everything():
+        return {path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else sorted(path.iterdir()))
+                for path in found}
+
+    before = everything()
+    # Root may write anywhere, unless it gives up just that.
+    bounded = ["setpriv", "--bounding-set=-dac_override"] if os.getuid() == 0 and shutil.which("setpriv") else []
+    check = subprocess.run([*bounded, os.environ["QUIPU_BINARY"], "check", str(data)], capture_output=True, text=True,
+                           timeout=LIMIT_SECONDS)
+    assert everything() == before
+    for path in found:
+        path.chmod(path.stat().st_mode | 0o200)
+    assert check.returncode == 0, check.stdout + check.stderr
 
 
 def test_a_bad_configuration_is_exit_78_and_lists_everything(tmp_path):

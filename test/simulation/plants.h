@@ -36,6 +36,7 @@ class PlantedDisk final : public rt::Disk {
   Result<std::unique_ptr<rt::File>> Open(const std::string& path, rt::OpenMode mode) override;
   Result<std::unique_ptr<rt::LogFile>> OpenLog(const std::string& path, rt::Loop* loop) override;
   Result<std::unique_ptr<rt::FileLock>> Lock(const std::string& path) override { return disk_->Lock(path); }
+  Result<std::unique_ptr<rt::FileLock>> LockShared(const std::string& path) override { return disk_->LockShared(path); }
   Status Rename(const std::string& from, const std::string& to) override { return disk_->Rename(from, to); }
   Status Remove(const std::string& path) override { return disk_->Remove(path); }
   Status MakeDir(const std::string& path) override { return disk_->MakeDir(path); }

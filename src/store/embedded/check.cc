@@ -77,7 +77,10 @@ class Check {
   Result<bool> OpenStore() {
     if (!disk_->Exists(dir_ + "/store") && !disk_->IsDir(dir_ + "/journal") && !disk_->IsDir(SettledDir(dir_)))
       return Status(Code::kNotFound, fmt::format("{}: not a data directory of Quipu", dir_));
-    QUIPU_ASSIGN_OR_RETURN(lock_, disk_->Lock(dir_ + "/lock"));
+    // A server that runs holds the lock; where there is no such file, none has ever run.
+    auto lock = disk_->LockShared(dir_ + "/lock");
+    if (!lock.ok() && lock.code() != Code::kNotFound) return lock.status();
+    if (lock.ok()) lock_ = std::move(*lock);
     auto identity = ReadStoreIdentity(disk_, dir_);
     if (identity.code() == Code::kNotFound) {
       Find(dir_ + "/store", "missing");
@@ -86,7 +89,8 @@ class Check {
     QUIPU_ASSIGN_OR_RETURN(bool intact, Intact(dir_ + "/store", identity.status()));
     if (!intact) return false;
     identity_ = *identity;
-    auto settled = SettledStore::Open(disk_, SettledDir(dir_), {.block_cache_bytes = options_.block_cache_bytes});
+    auto settled = SettledStore::Open(
+        disk_, SettledDir(dir_), {.block_cache_bytes = options_.block_cache_bytes, .access = SettledAccess::kRead});
     QUIPU_ASSIGN_OR_RETURN(intact, Intact(SettledDir(dir_), settled.status()));
     if (intact) settled_ = std::move(*settled);
     return intact;

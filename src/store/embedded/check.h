@@ -6,7 +6,9 @@
 // A counter whose oldest events were dropped by retention is recounted from the first event kept on, whose value before
 // is then taken as given.
 //
-// Threads   Any one; blocks. Takes the directory's lock, so no server may run on it.
+// Changes nothing on the disk, so that it serves on a copy, a read-only medium, and where evidence must be kept.
+//
+// Threads   Any one; blocks. Shares the directory's lock with other checks; no server may run on it.
 // Memory    The unsettled journal (bounded by the engine's settle_bytes), one counter's events, the block cache.
 // Errors    What is wrong with the data is a finding, not an error. kNotFound (no data directory), kAlreadyExists (a
 //           server has it), kInvalidArgument (another format), kUnavailable (a file cannot be read).

@@ -67,6 +67,49 @@ TEST(Check, FindsNothingInAnIntactDirectoryAndSaysWhatItRecounted) {
   EXPECT_GT(report.journal_frames, 20u);
 }
 
+// Every file with its bytes.
+std::map<std::string, std::string> Snapshot(World* world) {
+  std::map<std::string, std::string> files;
+  for (const auto& [path, size] : world->disk().Files()) files[path] = world->disk().Content(path);
+  return files;
+}
+
+TEST(Check, ChangesNothingOnTheDiskInWhateverStateItIs) {
+  for (int state = 0; state < 5; ++state) {
+    World world;
+    Fill(&world);
+    state == 0 ? world.Stop() : world.Crash(World::End::kPowerLoss);
+    if (state == 1) {
+      // What an interrupted settle leaves behind.
+      ASSERT_TRUE(world.disk().Open("data/settled/run-7.tmp", rt::OpenMode::kCreate).ok());
+    }
+    if (state == 2) world.disk().Lose("data/lock");
+    if (state == 3) {  // the journal still holds everything
+      for (const auto& [path, size] : world.disk().Files()) {
+        if (path.find("/settled/") != std::string::npos) world.disk().Lose(path);
+      }
+    }
+    if (state == 4) world.disk().FlipBit("data/settled/CURRENT", 20, 1);
+    const auto before = Snapshot(&world);
+    const auto counts = world.disk().counts();
+    auto report = CheckDataDirectory(&world.disk(), World::kDir, {});
+    ASSERT_TRUE(report.ok()) << "state " << state << ": " << report.status().ToString();
+    EXPECT_EQ(report->findings_total == 0, state < 4) << "state " << state << ": " << Findings(*report);
+    EXPECT_EQ(Snapshot(&world), before) << "state " << state;
+    for (const auto call :
+         {sim::Call::kWrite, sim::Call::kLogWrite, sim::Call::kSync, sim::Call::kSyncDir, sim::Call::kRename}) {
+      EXPECT_EQ(world.disk().counts().calls[size_t(call)], counts.calls[size_t(call)]) << "state " << state;
+    }
+  }
+}
+
+TEST(Check, ADirectoryThatWasNeverWrittenToIsEmptyAndInOrder) {
+  World world;
+  ASSERT_TRUE(world.Start().ok());
+  world.Crash(World::End::kKill);
+  EXPECT_EQ(Findings(Check(&world)), "");
+}
+
 // Adds without a token are summed into one record of the frame, and the refusal stands between two of them.
 TEST(Check, FindsNothingWhereARefusalStandsBetweenTwoAddsOfOneFrame) {
   World world;

@@ -42,6 +42,7 @@ class MemoryDisk final : public rt::Disk {
   }
   Result<std::unique_ptr<rt::LogFile>> OpenLog(const std::string&, rt::Loop*) override { return MemoryFile::Refuse(); }
   Result<std::unique_ptr<rt::FileLock>> Lock(const std::string&) override { return MemoryFile::Refuse(); }
+  Result<std::unique_ptr<rt::FileLock>> LockShared(const std::string&) override { return MemoryFile::Refuse(); }
   Status Rename(const std::string&, const std::string&) override { return MemoryFile::Refuse(); }
   Status Remove(const std::string&) override { return MemoryFile::Refuse(); }
   Status MakeDir(const std::string&) override { return MemoryFile::Refuse(); }

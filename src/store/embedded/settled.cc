@@ -20,21 +20,23 @@ Status ReadError(const rocksdb::Status& status, const FamilyRef& family) {
 
 enum class Caching { kKeep, kPass };  // kPass: a scan of everything, which would push out what others need
 
-// Rows of one family from a key on.
+// Rows of one family from a key on; none where there is no family.
 class Cursor {
  public:
   explicit Cursor(FamilyRef family, Caching caching = Caching::kKeep) : family_(std::move(family)) {
     rocksdb::ReadOptions options;
     options.fill_cache = caching == Caching::kKeep;
-    it_.reset(family_->db()->NewIterator(options, family_->handle()));
+    if (family_) it_.reset(family_->db()->NewIterator(options, family_->handle()));
   }
-  void Seek(std::string_view key) { it_->Seek(key); }
+  void Seek(std::string_view key) {
+    if (it_) it_->Seek(key);
+  }
   void Next() { it_->Next(); }
   // False at the end and after an error; status() tells them apart.
-  bool valid() const { return it_->Valid(); }
+  bool valid() const { return it_ && it_->Valid(); }
   std::string_view key() const { return it_->key().ToStringView(); }
   std::string_view value() const { return it_->value().ToStringView(); }
-  Status status() const { return ReadError(it_->status(), family_); }
+  Status status() const { return it_ ? ReadError(it_->status(), family_) : OkStatus(); }
   Status bad_row() const { return BadRow(family_, key()); }
   const FamilyRef& family() const { return family_; }
 
@@ -45,6 +47,7 @@ class Cursor {
 
 // The value of a key, or nothing.
 Result<std::optional<rocksdb::PinnableSlice>> Get(const FamilyRef& family, std::string_view key) {
+  if (!family) return std::optional<rocksdb::PinnableSlice>();
   rocksdb::PinnableSlice value;
   const rocksdb::Status status = family->db()->Get({}, family->handle(), key, &value);
   if (status.IsNotFound()) return std::optional<rocksdb::PinnableSlice>();

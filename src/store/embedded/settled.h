@@ -103,10 +103,15 @@ class SettleRun {
   virtual ~SettleRun() = default;
 };
 
+enum class SettledAccess : uint8_t { kChange, kRead };
+
 struct SettledOptions {
   int64_t slice_us = 86400ll * 1000 * 1000;
   size_t block_cache_bytes = 64u << 20;
   int runs_max = 8;  // Compact merges a column family's runs beyond this many
+  // kRead: nothing on the disk changes, not even what an interrupted run left; only reads may be called. A directory
+  // that is not there, or only half made, reads as empty.
+  SettledAccess access = SettledAccess::kChange;
 };
 
 class SettledStore {

@@ -122,6 +122,7 @@ SettledFamily::~SettledFamily() {
 
 std::vector<FamilyRef> SettledView::All() const {
   std::vector<FamilyRef> all = {meta, counters, names, sums};
+  std::erase(all, nullptr);
   all.insert(all.end(), events.begin(), events.end());
   all.insert(all.end(), tokens.begin(), tokens.end());
   return all;
@@ -207,13 +208,14 @@ std::string SettledDb::NewFilePath() {
 
 Result<bool> SettledDb::ClearLeftovers() {
   const bool existed = disk_->Exists(dir_);
-  QUIPU_RETURN_IF_ERROR(disk_->MakeDir(dir_));
+  if (!existed && only_reads()) return true;
+  if (!only_reads()) QUIPU_RETURN_IF_ERROR(disk_->MakeDir(dir_));
   if (!existed) QUIPU_RETURN_IF_ERROR(disk_->SyncDir(ParentDir(dir_)));
   QUIPU_ASSIGN_OR_RETURN(const auto names, disk_->List(dir_));
   bool has_current = false;
   std::string run;
   for (const std::string& name : names) {
-    if (name.starts_with(kTempPrefix) && name.ends_with(kNewRunSuffix)) {
+    if (name.starts_with(kTempPrefix) && name.ends_with(kNewRunSuffix) && !only_reads()) {
       QUIPU_RETURN_IF_ERROR(disk_->Remove(fmt::format("{}/{}", dir_, name)));
     }
     if (name == "CURRENT") has_current = true;
@@ -227,13 +229,14 @@ Result<bool> SettledDb::ClearLeftovers() {
 
 Result<ViewRef> SettledDb::OpenView() {
   QUIPU_ASSIGN_OR_RETURN(const bool create, ClearLeftovers());
+  if (create && only_reads()) return ViewRef(std::make_shared<const SettledView>());
   std::vector<std::string> names;
   if (!create) {
     const rocksdb::Status listed = rocksdb::DB::ListColumnFamilies(db_options_, dir_, &names);
     if (!listed.ok()) return FromRocks(listed, fmt::format("opening {}", dir_));
   }
   for (const std::string_view always : {"default", "meta", "counters", "names", "sums"}) {
-    if (std::ranges::find(names, always) == names.end()) names.emplace_back(always);
+    if (!only_reads() && std::ranges::find(names, always) == names.end()) names.emplace_back(always);
   }
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   std::vector<FamilyId> ids;
@@ -249,7 +252,8 @@ Result<ViewRef> SettledDb::OpenView() {
   options.create_missing_column_families = true;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* raw = nullptr;
-  const rocksdb::Status opened = rocksdb::DB::Open(options, dir_, families, &handles, &raw);
+  const rocksdb::Status opened = only_reads() ? rocksdb::DB::OpenForReadOnly(options, dir_, families, &handles, &raw)
+                                              : rocksdb::DB::Open(options, dir_, families, &handles, &raw);
   if (!opened.ok()) return FromRocks(opened, fmt::format("opening {}", dir_));
   const std::shared_ptr<rocksdb::DB> db(raw);
 
@@ -296,6 +300,7 @@ Status SettledDb::Broken(Status status) {
 }
 
 Status SettledDb::Prepare() {
+  QUIPU_ASSERT(!only_reads(), "{} is opened for reading", dir_);
   QUIPU_RETURN_IF_ERROR(files_->fence());
   if (broken_.ok()) return OkStatus();
   std::lock_guard lock(mutex_);
@@ -416,9 +421,11 @@ Status SettledDb::Merge(const FamilyId& id) {
 
 Status SettledDb::Verify() {
   QUIPU_ASSIGN_OR_RETURN(const ViewRef now, view());
+  const auto all = now->All();
+  if (all.empty()) return OkStatus();
   const auto what = fmt::format("verifying {}", dir_);
   QUIPU_RETURN_IF_ERROR(files_->CheckCurrent(dir_ + "/CURRENT"));
-  return FromRocks(now->meta->db()->VerifyFileChecksums({}), what);
+  return FromRocks(all.front()->db()->VerifyFileChecksums({}), what);
 }
 
 }  // namespace quipu::store

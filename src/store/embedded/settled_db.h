@@ -59,9 +59,9 @@ class SettledFamily {
 using FamilyRef = std::shared_ptr<const SettledFamily>;
 
 struct SettledView {
-  FamilyRef meta, counters, names, sums;
+  FamilyRef meta, counters, names, sums;  // null where there is none yet and none may be made (SettledAccess::kRead)
   std::vector<FamilyRef> events, tokens;  // ascending by slice
-  std::vector<FamilyRef> All() const;
+  std::vector<FamilyRef> All() const;     // that there are
 };
 using ViewRef = std::shared_ptr<const SettledView>;
 
@@ -101,6 +101,7 @@ class SettledDb {
 
  private:
   SettledDb(rt::Disk* disk, std::string dir, const SettledOptions& options);
+  bool only_reads() const { return options_.access == SettledAccess::kRead; }
   // Clears what an interrupted run left; true if the database is to be created.
   Result<bool> ClearLeftovers();
   Result<ViewRef> OpenView();

@@ -21,6 +21,9 @@ class World {
     options_.shard.journal.segment_bytes = 64u << 10;
     options_.shard.journal.frame_bytes_max = 16u << 10;
   }
+  ~World() {
+    if (engine_) Abandon();  // a write may be in flight
+  }
   static constexpr char kDir[] = "data";
 
   Status Start() {
