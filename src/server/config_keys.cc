@@ -27,9 +27,12 @@ constexpr std::array kKeys = {
         "connection is on. May change at any restart."},
     ConfigKey{
         "engine.memory", KeyType::kMemory, "50%", "",
-        "Memory of the engine, as a share of the usable memory or in bytes: 3/8 for counters, 3/8 for tokens, the "
-        "rest for caches and buffers. Larger keeps more counters and tokens hot; smaller leaves room for the "
-        "page cache, which serves the rest. At the limit, state is settled to disk first and then dropped."},
+        "Memory of the process, as a share of the usable memory or in bytes, at least 64MiB. 96MiB are for the process "
+        "itself (so the bound holds from 128MiB on; clients' buffers come on top), of the rest 3/8 for counters, 3/8 "
+        "for tokens, what remains for caches and settling. Larger keeps more counters and tokens hot; smaller leaves "
+        "room for the page cache, which serves the rest. At the limit, state is settled to disk first and then "
+        "dropped; where adds come faster than that, answers wait. A token inside its horizon costs 1.25 bytes at the "
+        "least."},
     ConfigKey{"journal.segment_size", KeyType::kBytes, "64MiB", "16MiB..1GiB",
               "Size of one journal file. Larger means fewer files and switches; smaller gives space back sooner and "
               "shortens the preparation of the next one. Leave it alone unless the disk is tiny."},
@@ -172,7 +175,7 @@ std::optional<std::string> ProblemOf(const ConfigKey& key, std::string_view text
       return RangeProblem(key, text, "a duration such as 250ms or 24h", ParseMicros);
     case KeyType::kMemory:
       if (ParseMemory(text, 1u << 30)) return std::nullopt;
-      return fmt::format("`{}` is neither a share from 1% to 90% nor a size of at least 16MiB", text);
+      return fmt::format("`{}` is neither a share from 1% to 90% nor a size of at least 64MiB", text);
     case KeyType::kAddress:
       return AddressProblem(text);
   }
@@ -230,7 +233,7 @@ std::optional<uint64_t> ParseBytes(std::string_view text) {
 }
 
 std::optional<uint64_t> ParseMemory(std::string_view text, uint64_t machine_bytes) {
-  constexpr uint64_t kLeast = 16u << 20;
+  constexpr uint64_t kLeast = 64u << 20;
   if (!text.ends_with('%')) {
     const auto bytes = ParseBytes(text);
     return bytes && *bytes >= kLeast ? bytes : std::nullopt;

@@ -309,12 +309,15 @@ class Check {
   }
 
   Status LookUp(const CounterRef& c, const SettledEvent& e) {
-    std::string backing;
     TokenPrint print = MakeTokenPrint(identity_.token_seed, c.hash, c.ns, c.name, e.token);
-    QUIPU_ASSIGN_OR_RETURN(auto row, settled_->FindToken(print, c, e.commit_us, &backing));
+    QUIPU_ASSIGN_OR_RETURN(auto row, settled_->FindToken(print, e.commit_us));
+    SettledEvent without_text = e;
+    without_text.token = {};
     if (!row) {
       Find(PlaceOf(c), fmt::format("position {}: no row for its token {}", e.position, e.token));
-    } else if (row->token != e.token || row->position < e.position) {
+    } else if (row->position == e.position && *row != without_text) {
+      Find(PlaceOf(c), fmt::format("position {}: the row of its token {} tells another event", e.position, e.token));
+    } else if (row->position < e.position) {
       Find(PlaceOf(c), fmt::format("position {}: the row of its token {} stands for position {}", e.position, e.token,
                                    row->position));
     } else if (row->position == e.position) {

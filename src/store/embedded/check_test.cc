@@ -246,9 +246,14 @@ const Plant kPlants[] = {
                        [](SettledEvent* e) { e->position += 1, e->existed = true, e->value += e->applied; });
      },
      "counter new in round 0 of namespace default", "took effect at position 7 and again at 8, inside its horizon"},
+    {"ARowOfATokenThatTellsAnotherEvent",
+     [](SettledStore* s, SettleRun* run) {
+       ChangeLastEvent(s, run, "new in round 0", [](SettledEvent* e) { e->content ^= 1; });
+     },
+     "counter new in round 0 of namespace default", "tells another event"},
     {"ARowOfATokenThatNoEventHas",
      [](SettledStore*, SettleRun* run) {
-       ASSERT_TRUE(run->AddToken({.hi = 1, .lo = 2}, sim::SimClock::kWallStart, 3).ok());
+       ASSERT_TRUE(run->AddToken({.hi = 1, .lo = 2}, {.position = 3, .commit_us = sim::SimClock::kWallStart}).ok());
      },
      "data/settled", "7 rows of tokens, but 6 events that have one"},
     {"ASumOfAMinuteThatIsTooLarge",

@@ -13,7 +13,7 @@ constexpr size_t kEagerBytes = 256u << 10;  // a frame this full is worth a writ
 constexpr size_t kSparesMax = 2;
 constexpr uint64_t kLayoutSyncBytes = 4u << 20;
 constexpr int64_t kRetryLayoutUs = 500'000;
-constexpr int64_t kPaceMaxUs = 200'000;
+constexpr int64_t kPaceUs = 200'000, kPaceMaxUs = 1'000'000;
 
 std::string PathOf(const std::string& dir, uint64_t segment) { return fmt::format("{}/{:016}.log", dir, segment); }
 
@@ -278,12 +278,14 @@ void Journal::SealOpenFrame() {
   sealed_.push_back(b);
 }
 
-// Up to unsettled_bytes_soft at once; from there to its double the pause after a write grows to kPaceMaxUs.
+// Up to unsettled_bytes_soft at once. From there to its double the pause after a write grows to kPaceUs, and to its
+// triple to kPaceMaxUs: a slow answer is better than a refusal, as long as the settler moves on.
 int64_t Journal::NextWriteAt() const {
   if (unsettled_bytes_ <= options_.unsettled_bytes_soft || close_done_) return 0;
   const double over = static_cast<double>(unsettled_bytes_ - options_.unsettled_bytes_soft) /
                       static_cast<double>(options_.unsettled_bytes_soft);
-  return last_start_mono_ + static_cast<int64_t>(std::min(over, 1.0) * kPaceMaxUs);
+  const double pause = std::min(over, 1.0) * kPaceUs + std::clamp(over - 1.0, 0.0, 1.0) * (kPaceMaxUs - kPaceUs);
+  return last_start_mono_ + static_cast<int64_t>(pause);
 }
 
 void Journal::StartWrites() {

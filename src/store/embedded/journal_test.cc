@@ -233,9 +233,12 @@ TEST(Journal, WritesSpreadOutWhileTheSettlerIsBehind) {
   while (rig.journal()->unsettled_bytes() < 190'000) ASSERT_LT(time_of_write(), 5'000);
   while (rig.journal()->unsettled_bytes() < 300'000) rig.Write(line);
   EXPECT_GT(time_of_write(), 80'000) << "half way";
-  while (rig.journal()->unsettled_bytes() < 500'000) rig.Write(line);
-  EXPECT_GT(time_of_write(), 180'000);
-  EXPECT_LT(time_of_write(), 250'000) << "the pause has an end";
+  while (rig.journal()->unsettled_bytes() < 400'000) rig.Write(line);
+  EXPECT_GT(time_of_write(), 180'000) << "at its double";
+  EXPECT_LT(time_of_write(), 300'000);
+  while (rig.journal()->unsettled_bytes() < 700'000) rig.Write(line);
+  EXPECT_GT(time_of_write(), 900'000) << "at its triple and beyond";
+  EXPECT_LT(time_of_write(), 1'100'000) << "the pause has an end";
   rig.journal()->Release(rig.journal()->durable());
   EXPECT_EQ(rig.journal()->unsettled_bytes(), 0u);
   EXPECT_LT(time_of_write(), 5'000);

@@ -97,8 +97,7 @@ class Settled final : public SettledStore {
     return cursor.status();
   }
 
-  Result<std::optional<SettledEvent>> FindToken(const TokenPrint& print, const CounterRef& counter,
-                                                Micros since_commit_us, std::string* backing) override {
+  Result<std::optional<SettledEvent>> FindToken(const TokenPrint& print, Micros since_commit_us) override {
     QUIPU_ASSIGN_OR_RETURN(const ViewRef view, db_->view());
     std::string key;
     SetTokenKey(print, &key);
@@ -107,9 +106,9 @@ class Settled final : public SettledStore {
       if (slice.end_us() <= since_commit_us) continue;
       QUIPU_ASSIGN_OR_RETURN(const auto value, Get(*tokens, key));
       if (!value) continue;
-      Position position = 0;
-      if (!ParseTokenValue(value->ToStringView(), &position)) return BadRow(*tokens, key);
-      return EventOfToken(*view, slice, counter, position, backing);
+      SettledEvent event;
+      if (!ParseTokenValue(value->ToStringView(), slice.start_us, &event)) return BadRow(*tokens, key);
+      return std::optional(event);
     }
     return std::optional<SettledEvent>();
   }
@@ -206,7 +205,7 @@ class Settled final : public SettledStore {
   }
 
   Status DropEventsBefore(Micros commit_us) override {
-    // Tokens first: a token whose event is gone could not be answered.
+    // Tokens first: one is explained by its event.
     QUIPU_RETURN_IF_ERROR(DropTokensBefore(commit_us));
     QUIPU_ASSIGN_OR_RETURN(const ViewRef view, db_->view());
     return db_->Drop(EndedBefore(view->events, commit_us));
@@ -254,15 +253,17 @@ class Settled final : public SettledStore {
       Cursor cursor(tokens, Caching::kPass);
       for (cursor.Seek(""); cursor.valid(); cursor.Next()) {
         TokenPrint print;
-        Position position = 0;
-        if (!ParseTokenKey(cursor.key(), &print) || !ParseTokenValue(cursor.value(), &position))
+        SettledEvent event;
+        if (!ParseTokenKey(cursor.key(), &print) || !ParseTokenValue(cursor.value(), tokens->id().start_us, &event))
           return cursor.bad_row();
-        QUIPU_RETURN_IF_ERROR(visit(print, position));
+        QUIPU_RETURN_IF_ERROR(visit(print, event.position));
       }
       QUIPU_RETURN_IF_ERROR(cursor.status());
     }
     return OkStatus();
   }
+
+  uint64_t PinnedBytes() const override { return db_->pinned_bytes(); }
 
   uint64_t DiskBytes() const override {
     const auto view = db_->view();
@@ -302,32 +303,6 @@ class Settled final : public SettledStore {
       if (slice->id().end_us() <= commit_us) ids.push_back(slice->id());
     }
     return ids;
-  }
-
-  static Result<std::optional<SettledEvent>> EventOfToken(const SettledView& view, FamilyId slice,
-                                                          const CounterRef& counter, Position position,
-                                                          std::string* backing) {
-    slice.kind = FamilyKind::kEvents;
-    std::string key;
-    SetEventKey(counter, position, &key);
-    const auto events = std::ranges::find(view.events, slice, [](const FamilyRef& f) { return f->id(); });
-    if (events != view.events.end()) {
-      QUIPU_ASSIGN_OR_RETURN(const auto value, Get(*events, key));
-      if (value) {
-        // The value is copied to the front of the backing, so that a text token can point there.
-        std::string text;
-        backing->assign(value->data(), value->size());
-        SettledEvent event{.position = position};
-        if (!ParseEventValue(*backing, slice.start_us, &event, &text)) return BadRow(*events, key);
-        if (!text.empty()) {
-          *backing = std::move(text);
-          event.token = *backing;
-        }
-        return std::optional(event);
-      }
-    }
-    return Status(Code::kDataLoss, fmt::format("{} has no event at position {}, but a token stands for it",
-                                               FamilyName(slice), position));
   }
 
   // Calls visit for the counter at `key`, and moves all cursors past it.

@@ -75,6 +75,7 @@ struct SettledEvent {
   Micros commit_us = 0;            // decides the slice
   uint64_t content = 0;    // digest of what was asked, to tell a replay from a conflict; 0: a plain add's, by its delta
   std::string_view token;  // text form, empty if none
+  bool operator==(const SettledEvent&) const = default;
 };
 
 enum class Interval : uint8_t { kMinute = 1, kHour = 2, kDay = 3 };  // on disk; never renumber
@@ -89,8 +90,8 @@ class SettleRun {
   virtual Status DeleteName(NamespaceId ns, std::string_view name) = 0;
   // Within one slice ordered by (counter, position); slices may come in any order.
   virtual Status AddEvent(const CounterRef& counter, const SettledEvent& event) = 0;
-  // Within one slice ordered by print.
-  virtual Status AddToken(const TokenPrint& print, Micros commit_us, Position position) = 0;
+  // Within one slice ordered by print. The row holds the whole event but its token's text.
+  virtual Status AddToken(const TokenPrint& print, const SettledEvent& event) = 0;
   // Ordered by (counter, interval, start). Adds to what earlier runs hold.
   virtual Status AddSum(const CounterRef& counter, Interval interval, int64_t start_us, __int128 sum,
                         uint64_t events) = 0;
@@ -140,10 +141,9 @@ class SettledStore {
     return rows;
   }
 
-  // The event that `print` stands for, looked for in the slices whose time reaches to or past since_commit_us.
-  // Its token points into *backing.
-  virtual Result<std::optional<SettledEvent>> FindToken(const TokenPrint& print, const CounterRef& counter,
-                                                        Micros since_commit_us, std::string* backing) = 0;
+  // The event that `print` stands for, without the token's text, looked for in the slices whose time reaches to or past
+  // since_commit_us.
+  virtual Result<std::optional<SettledEvent>> FindToken(const TokenPrint& print, Micros since_commit_us) = 0;
 
   // Counters of `ns` in hash order from `from_hash` on, until visit returns false.
   virtual Status ScanCounters(NamespaceId ns, uint64_t from_hash,
@@ -175,6 +175,8 @@ class SettledStore {
   virtual Status VisitTokens(const std::function<Status(const TokenPrint&, Position)>& visit) = 0;
 
   virtual uint64_t DiskBytes() const = 0;
+  // Memory beyond the block cache's: the filters of the tokens' runs, 1.25 bytes a token, and the roots of indexes.
+  virtual uint64_t PinnedBytes() const = 0;
   // Workers wait for it as long as a settle or a merge takes. Never taken on a loop.
   std::mutex& changing() { return changing_; }
   virtual ~SettledStore() = default;

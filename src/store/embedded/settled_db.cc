@@ -150,6 +150,7 @@ Result<std::unique_ptr<SettledDb>> SettledDb::Open(rt::Disk* disk, const std::st
                                                    const SettledOptions& options) {
   std::unique_ptr<SettledDb> db(new SettledDb(disk, dir, options));
   QUIPU_ASSIGN_OR_RETURN(db->view_, db->OpenView());
+  db->SizeCache();
   return db;
 }
 
@@ -159,22 +160,22 @@ SettledDb::~SettledDb() {
 
 rocksdb::ColumnFamilyOptions SettledDb::FamilyOptions(FamilyKind kind) const {
   const bool is_looked_up = kind == FamilyKind::kTokens || kind == FamilyKind::kCounters;
-  // A token leads to one event, which is in one of many runs.
-  const bool is_filtered = is_looked_up || kind == FamilyKind::kEvents;
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache_;
   table.checksum = rocksdb::kXXH3;
   table.format_version = 5;
   table.block_size = is_looked_up ? 4096 : 16384;
   // Indexes and filters come in pieces of a block's size and share the cache, so that memory is bounded by its size.
+  // But every new random token is looked for in the filters of all runs of its horizon: these stay in memory, whole.
   table.cache_index_and_filter_blocks = true;
   table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
-  table.pin_top_level_index_and_filter = true;
+  table.metadata_cache_options.top_level_index_pinning = rocksdb::PinningTier::kAll;
   table.metadata_block_size = 4096;
-  if (is_filtered) {
+  if (is_looked_up) {
     table.filter_policy = filter_;
     table.whole_key_filtering = true;
-    table.partition_filters = true;
+    table.partition_filters = kind == FamilyKind::kCounters;
+    table.metadata_cache_options.unpartitioned_pinning = rocksdb::PinningTier::kAll;
   }
 
   rocksdb::ColumnFamilyOptions o;
@@ -325,6 +326,11 @@ void SettledDb::Publish(SettledView view) {
   view_.swap(next);
 }
 
+void SettledDb::SizeCache() {
+  pinned_bytes_.store(cache_->GetPinnedUsage(), std::memory_order_relaxed);
+  cache_->SetCapacity(options_.block_cache_bytes + pinned_bytes());
+}
+
 // There is no direct call for it. What cannot be deleted now is found again by the next call or Open.
 void SettledDb::Purge(rocksdb::DB* db) {
   [[maybe_unused]] const rocksdb::Status purged = db->EnableFileDeletions(false);
@@ -370,6 +376,7 @@ Status SettledDb::Ingest(const std::vector<RunFile>& files) {
   if (!ingested.ok()) return Broken(FromRocks(ingested, fmt::format("adding a run to {}", dir_)));
   Publish(std::move(after));
   Purge(db);
+  SizeCache();
   return OkStatus();
 }
 
@@ -389,6 +396,7 @@ Status SettledDb::Drop(const std::vector<FamilyId>& ids) {
   std::erase_if(after.tokens, dropped);
   Publish(std::move(after));
   Purge(before->meta->db());
+  SizeCache();
   return OkStatus();
 }
 
@@ -416,6 +424,7 @@ Status SettledDb::Merge(const FamilyId& id) {
     if (!merged.ok())
       return Broken(FromRocks(merged, fmt::format("merging {} runs of {} in {}", inputs.size(), FamilyName(id), dir_)));
     Purge(db);
+    SizeCache();
   }
 }
 

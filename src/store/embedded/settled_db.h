@@ -10,6 +10,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -85,6 +86,7 @@ class SettledDb {
   Result<ViewRef> view() const;
   const SettledOptions& options() const { return options_; }
   RocksDisk* files() const { return files_.get(); }
+  uint64_t pinned_bytes() const { return pinned_bytes_.load(std::memory_order_relaxed); }
 
   // Before a change: kOk if the database takes one.
   Status Prepare();
@@ -109,6 +111,8 @@ class SettledDb {
   // Remembers that the database takes no more changes.
   Status Broken(Status status);
   void Publish(SettledView view);
+  // What every run keeps in memory is held by the cache, beside the room it has for blocks.
+  void SizeCache();
   // Deletes files that no longer belong to the state.
   void Purge(rocksdb::DB* db);
 
@@ -119,6 +123,7 @@ class SettledDb {
   const std::unique_ptr<rocksdb::Env> env_;
   rocksdb::DBOptions db_options_;
   std::shared_ptr<rocksdb::Cache> cache_;
+  std::atomic<uint64_t> pinned_bytes_ = 0;
   std::shared_ptr<const rocksdb::FilterPolicy> filter_;
   uint64_t next_file_ = 0;
   Status broken_;

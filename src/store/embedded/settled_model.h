@@ -100,13 +100,6 @@ inline ModelEvent OwnEvent(const SettledEvent& event) {
   return owned;
 }
 
-inline bool SameRow(const SettledEvent& a, const SettledEvent& b) {
-  return a.position == b.position && a.kind == b.kind && a.outcome == b.outcome && a.existed == b.existed &&
-         a.exists == b.exists && a.last_write_us == b.last_write_us && a.events == b.events && a.delta == b.delta &&
-         a.applied == b.applied && a.value == b.value && a.expiry_ms == b.expiry_ms && a.event_us == b.event_us &&
-         a.commit_us == b.commit_us && a.content == b.content;
-}
-
 inline uint64_t ModelRandom::Next() {
   uint64_t z = (state_ += 0x9e3779b97f4a7c15);
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
@@ -118,9 +111,7 @@ inline CounterRef RefOf(const ModelCounter& c) {
   return {.ns = std::get<0>(c), .hash = std::get<1>(c), .name = std::get<2>(c)};
 }
 
-inline bool ModelEvent::operator==(const ModelEvent& other) const {
-  return SameRow(row, other.row) && token == other.token;
-}
+inline bool ModelEvent::operator==(const ModelEvent& other) const { return row == other.row && token == other.token; }
 
 inline SettledModel::SettledModel(uint64_t seed, size_t counters) : random_(seed) {
   // Few hashes for many names, so that names that begin alike share a hash.
@@ -195,7 +186,7 @@ inline Status Write(const ModelRun& rows, SettledStore* store) {
     QUIPU_RETURN_IF_ERROR(run->AddEvent(RefOf(at.first), row));
   }
   for (const auto& [print, home] : rows.tokens) {
-    QUIPU_RETURN_IF_ERROR(run->AddToken(print, std::get<1>(home), std::get<2>(home)));
+    QUIPU_RETURN_IF_ERROR(run->AddToken(print, rows.events.at({std::get<0>(home), std::get<2>(home)}).row));
   }
   for (const auto& [at, sum] : rows.sums) {
     const auto& [counter, interval, start] = at;
@@ -257,18 +248,17 @@ inline void SettledModel::DropEventsBefore(Micros commit_us) {
 }
 
 inline Status SettledModel::CheckTokens(SettledStore* store) {
-  std::string backing;
   for (const auto& [print, home] : token_homes_) {
     const auto& [counter, commit_us] = home;
     // Looking from later than the end of the slice need not find it.
     const Micros since = random_.OneIn(2) ? 0 : commit_us;
-    QUIPU_ASSIGN_OR_RETURN(const auto found, store->FindToken(print, RefOf(counter), since, &backing));
-    if (!found || !(OwnEvent(*found) == state_.events.at(counter).at(state_.tokens.at(print))))
+    QUIPU_ASSIGN_OR_RETURN(const auto found, store->FindToken(print, since));
+    if (!found || *found != state_.events.at(counter).at(state_.tokens.at(print)).row)
       return Differs("a token's events");
-    QUIPU_ASSIGN_OR_RETURN(const auto late, store->FindToken(print, RefOf(counter), commit_us + kModelSlice, &backing));
+    QUIPU_ASSIGN_OR_RETURN(const auto late, store->FindToken(print, commit_us + kModelSlice));
     if (late) return Differs("the slices of a token");
     const TokenPrint other{.hi = print.hi, .lo = print.lo ^ 1};
-    QUIPU_ASSIGN_OR_RETURN(const auto none, store->FindToken(other, RefOf(counter), 0, &backing));
+    QUIPU_ASSIGN_OR_RETURN(const auto none, store->FindToken(other, 0));
     if (none) return Differs("absent tokens");
   }
   return OkStatus();

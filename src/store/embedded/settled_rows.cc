@@ -199,13 +199,14 @@ bool ParseCheckpointValue(std::string_view value, Checkpoint* c) {
   return in.done();
 }
 
-void SetEventValue(const SettledEvent& e, Micros slice_start, std::string* value) {
-  const TokenBytes token = PackToken(e.token);
+namespace {
+
+// All of an event's value but its version and its token.
+void AppendEvent(const SettledEvent& e, const TokenBytes& token, Micros slice_start, std::string* value) {
   const bool differs = e.applied != e.delta;
   const bool has_event_time = e.event_us != kNoTime;
   const bool other_last_write = e.last_write_us != e.event_us;
   const auto outcome_bits = static_cast<uint8_t>(static_cast<uint8_t>(e.outcome) << 3);
-  value->assign(1, kVersion);
   value->push_back(static_cast<char>(static_cast<uint8_t>(e.kind) | outcome_bits | (e.exists ? kExists : 0) |
                                      (e.expiry_ms != 0 ? kEventHasExpiry : 0) | (differs ? kAppliedDiffers : 0)));
   value->push_back(static_cast<char>(static_cast<uint8_t>(token.form) | (e.events != 1 ? kManyEvents : 0) |
@@ -225,6 +226,57 @@ void SetEventValue(const SettledEvent& e, Micros slice_start, std::string* value
   }
   if (e.events != 1) PutVarint(e.events, value);
   if (e.content != 0) PutBig(e.content, value);
+}
+
+// The form of the token that follows, or nothing.
+std::optional<TokenForm> ParseEvent(Reader* in, Micros slice_start, SettledEvent* e) {
+  const uint8_t first = in->Byte();
+  const uint8_t second = in->Byte();
+  const int kind = first & 7, outcome = (first >> 3) & 3, form = second & 7;
+  if (kind > static_cast<int>(OpKind::kCheckVersion) || outcome > static_cast<int>(Outcome::kRefused))
+    return std::nullopt;
+  if (form > static_cast<int>(TokenForm::kUlid)) return std::nullopt;
+  e->kind = static_cast<OpKind>(kind);
+  e->outcome = static_cast<Outcome>(outcome);
+  e->exists = (first & kExists) != 0;
+  e->delta = in->ZigZagVarint();
+  e->applied = (first & kAppliedDiffers) != 0 ? in->ZigZagVarint() : e->delta;
+  e->value = in->ZigZagVarint();
+  e->expiry_ms = (first & kEventHasExpiry) != 0 ? in->ZigZagVarint() : 0;
+  e->commit_us = static_cast<int64_t>(static_cast<uint64_t>(slice_start) + in->Varint());
+  e->event_us = kNoTime;
+  if ((second & kHasEventTime) != 0) {
+    e->event_us = static_cast<int64_t>(static_cast<uint64_t>(e->commit_us) - static_cast<uint64_t>(in->ZigZagVarint()));
+    if (e->event_us == kNoTime) return std::nullopt;
+  }
+  e->existed = (second & kExisted) != 0;
+  e->last_write_us = e->event_us;
+  if ((second & kOtherLastWrite) != 0) {
+    e->last_write_us =
+        static_cast<int64_t>(static_cast<uint64_t>(e->commit_us) - static_cast<uint64_t>(in->ZigZagVarint()));
+    if (e->last_write_us == e->event_us) return std::nullopt;
+  }
+  const uint64_t events = (second & kManyEvents) != 0 ? in->Varint() : 1;
+  if (events > std::numeric_limits<uint32_t>::max() || ((second & kManyEvents) != 0 && events == 1))
+    return std::nullopt;
+  e->events = static_cast<uint32_t>(events);
+  e->content = 0;
+  if ((second & kHasContent) != 0) {
+    const std::string_view bytes = in->Bytes(8);
+    if (!in->ok()) return std::nullopt;
+    e->content = GetBig<uint64_t>(bytes.data());
+    if (e->content == 0) return std::nullopt;
+  }
+  e->token = {};
+  return static_cast<TokenForm>(form);
+}
+
+}  // namespace
+
+void SetEventValue(const SettledEvent& e, Micros slice_start, std::string* value) {
+  const TokenBytes token = PackToken(e.token);
+  value->assign(1, kVersion);
+  AppendEvent(e, token, slice_start, value);
   if (token.form == TokenForm::kText) {
     value->append(e.token);
   } else if (token.form != TokenForm::kNone) {
@@ -235,43 +287,9 @@ void SetEventValue(const SettledEvent& e, Micros slice_start, std::string* value
 bool ParseEventValue(std::string_view value, Micros slice_start, SettledEvent* e, std::string* token_text) {
   Reader in(value);
   if (in.Byte() != kVersion) return false;
-  const uint8_t first = in.Byte();
-  const uint8_t second = in.Byte();
-  const int kind = first & 7, outcome = (first >> 3) & 3, form = second & 7;
-  if (kind > static_cast<int>(OpKind::kCheckVersion) || outcome > static_cast<int>(Outcome::kRefused)) return false;
-  if (form > static_cast<int>(TokenForm::kUlid)) return false;
-  e->kind = static_cast<OpKind>(kind);
-  e->outcome = static_cast<Outcome>(outcome);
-  e->exists = (first & kExists) != 0;
-  e->delta = in.ZigZagVarint();
-  e->applied = (first & kAppliedDiffers) != 0 ? in.ZigZagVarint() : e->delta;
-  e->value = in.ZigZagVarint();
-  e->expiry_ms = (first & kEventHasExpiry) != 0 ? in.ZigZagVarint() : 0;
-  e->commit_us = static_cast<int64_t>(static_cast<uint64_t>(slice_start) + in.Varint());
-  e->event_us = kNoTime;
-  if ((second & kHasEventTime) != 0) {
-    e->event_us = static_cast<int64_t>(static_cast<uint64_t>(e->commit_us) - static_cast<uint64_t>(in.ZigZagVarint()));
-    if (e->event_us == kNoTime) return false;
-  }
-  e->existed = (second & kExisted) != 0;
-  e->last_write_us = e->event_us;
-  if ((second & kOtherLastWrite) != 0) {
-    e->last_write_us =
-        static_cast<int64_t>(static_cast<uint64_t>(e->commit_us) - static_cast<uint64_t>(in.ZigZagVarint()));
-    if (e->last_write_us == e->event_us) return false;
-  }
-  const uint64_t events = (second & kManyEvents) != 0 ? in.Varint() : 1;
-  if (events > std::numeric_limits<uint32_t>::max() || ((second & kManyEvents) != 0 && events == 1)) return false;
-  e->events = static_cast<uint32_t>(events);
-  e->content = 0;
-  if ((second & kHasContent) != 0) {
-    const std::string_view bytes = in.Bytes(8);
-    if (!in.ok()) return false;
-    e->content = GetBig<uint64_t>(bytes.data());
-    if (e->content == 0) return false;
-  }
-  e->token = {};
-  switch (static_cast<TokenForm>(form)) {
+  const auto form = ParseEvent(&in, slice_start, e);
+  if (!form) return false;
+  switch (*form) {
     case TokenForm::kNone:
       break;
     case TokenForm::kText:
@@ -282,23 +300,24 @@ bool ParseEventValue(std::string_view value, Micros slice_start, SettledEvent* e
       const std::string_view packed = in.Bytes(16);
       if (!in.ok()) return false;
       token_text->clear();
-      UnpackToken(static_cast<TokenForm>(form), packed.data(), token_text);
+      UnpackToken(*form, packed.data(), token_text);
       e->token = *token_text;
     }
   }
   return in.done();
 }
 
-void SetTokenValue(Position position, std::string* value) {
+void SetTokenValue(const SettledEvent& event, Micros slice_start, std::string* value) {
   value->assign(1, kVersion);
-  PutVarint(position, value);
+  PutVarint(event.position, value);
+  AppendEvent(event, TokenBytes{}, slice_start, value);
 }
 
-bool ParseTokenValue(std::string_view value, Position* position) {
+bool ParseTokenValue(std::string_view value, Micros slice_start, SettledEvent* event) {
   Reader in(value);
   if (in.Byte() != kVersion) return false;
-  *position = in.Varint();
-  return in.done();
+  event->position = in.Varint();
+  return ParseEvent(&in, slice_start, event) == TokenForm::kNone && in.done();
 }
 
 void SetSumValue(const SumValue& sum, std::string* value) {

@@ -46,8 +46,9 @@ bool ParseCheckpointValue(std::string_view value, Checkpoint* checkpoint);
 void SetEventValue(const SettledEvent& event, Micros slice_start, std::string* value);
 bool ParseEventValue(std::string_view value, Micros slice_start, SettledEvent* event, std::string* token_text);
 
-void SetTokenValue(Position position, std::string* value);
-bool ParseTokenValue(std::string_view value, Position* position);
+// The position, and the event's value without the token's text.
+void SetTokenValue(const SettledEvent& event, Micros slice_start, std::string* value);
+bool ParseTokenValue(std::string_view value, Micros slice_start, SettledEvent* event);
 
 // The sum is exact: 128 bits hold 2^64 additions of any 64-bit numbers.
 struct SumValue {

@@ -36,10 +36,11 @@ class SettledRun final : public SettleRun {
     SetEventValue(event, slice.start_us, &value_);
     return Put(slice);
   }
-  Status AddToken(const TokenPrint& print, Micros commit_us, Position position) override {
+  Status AddToken(const TokenPrint& print, const SettledEvent& event) override {
+    const FamilyId slice = SliceFamily(FamilyKind::kTokens, event.commit_us, db_->options().slice_us);
     SetTokenKey(print, &key_);
-    SetTokenValue(position, &value_);
-    return Put(SliceFamily(FamilyKind::kTokens, commit_us, db_->options().slice_us));
+    SetTokenValue(event, slice.start_us, &value_);
+    return Put(slice);
   }
   Status AddSum(const CounterRef& counter, Interval interval, int64_t start_us, __int128 sum,
                 uint64_t events) override {

@@ -31,8 +31,7 @@ struct Item {
 
 struct TokenRow {
   TokenPrint print;
-  Micros commit_us;
-  Position position;
+  uint32_t item;  // ascends with the position among those of one counter, and so of one print
 };
 
 struct SumKey {
@@ -186,8 +185,7 @@ class SettleJob {
         QUIPU_RETURN_IF_ERROR(run_->AddEvent(counter, EventOf(r, position, token, header.commit_us)));
         if (!token.empty()) {
           tokens_.push_back({.print = MakeTokenPrint(in_.token_seed, counter.hash, counter.ns, counter.name, token),
-                             .commit_us = header.commit_us,
-                             .position = position});
+                             .item = static_cast<uint32_t>(i)});
           newest_own_us_ = std::max(newest_own_us_, own_us);
         }
         if (r.outcome == Outcome::kRefused) continue;
@@ -232,12 +230,17 @@ class SettleJob {
 
   Status WriteTokens() {
     std::sort(tokens_.begin(), tokens_.end(), [](const TokenRow& a, const TokenRow& b) {
-      return std::tie(a.print, a.position) < std::tie(b.print, b.position);
+      return std::tie(a.print, a.item) < std::tie(b.print, b.item);
     });
+    CounterRecord r;
     for (size_t i = 0; i < tokens_.size(); ++i) {
       // A token whose protection was over may come again within one run: the later one counts.
       if (i + 1 < tokens_.size() && tokens_[i + 1].print == tokens_[i].print) continue;
-      QUIPU_RETURN_IF_ERROR(run_->AddToken(tokens_[i].print, tokens_[i].commit_us, tokens_[i].position));
+      const Item& item = items_[tokens_[i].item];
+      const FrameHeader& header = frames_[item.frame].header;
+      Decode(item, &r);
+      QUIPU_RETURN_IF_ERROR(
+          run_->AddToken(tokens_[i].print, EventOf(r, header.first + item.ordinal, {}, header.commit_us)));
     }
     return OkStatus();
   }

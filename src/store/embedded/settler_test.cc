@@ -193,9 +193,7 @@ TEST(Settler, ARefusalKeepsItsTokenAndChangesNothing) {
   EXPECT_THAT(bench.Names(), ElementsAre("a"));
   EXPECT_EQ(bench.Count(0), 1u);
   for (std::string_view name : {"a", "missing"}) {
-    std::string backing;
-    CounterRef counter = Bench::Ref(name);
-    auto event = bench.settled_->FindToken(MakeTokenPrint(77, counter.hash, 0, name, "t"), counter, 0, &backing);
+    auto event = bench.settled_->FindToken(MakeTokenPrint(77, Bench::Ref(name).hash, 0, name, "t"), 0);
     ASSERT_TRUE(event.ok() && event->has_value()) << name;
     EXPECT_EQ((*event)->outcome, Outcome::kRefused);
     EXPECT_EQ((*event)->delta, 100);
@@ -330,9 +328,7 @@ TEST(Settler, ATokenUsedAgainInOneRunStandsForTheLaterEvent) {
   r.value = 2;
   Position second = bench.Write(r);
   bench.SettleAll();
-  std::string backing;
-  auto event =
-      bench.settled_->FindToken(MakeTokenPrint(77, Bench::Ref("a").hash, 0, "a", "t"), Bench::Ref("a"), 0, &backing);
+  auto event = bench.settled_->FindToken(MakeTokenPrint(77, Bench::Ref("a").hash, 0, "a", "t"), 0);
   ASSERT_TRUE(event.ok() && event->has_value());
   EXPECT_EQ((*event)->position, second);
 }

@@ -171,7 +171,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   void DecideRead(Op* op, const Namespace& ns);
   static Code RunOnPaper(std::span<const Op> run, const ShardOfOp& shard_of, Paper* paper);
   // The token's first result if it is known and still protects. kOk, or why that cannot be said.
-  Code FindToken(const Op& op, const Prepared& prepared, const Namespace& ns, bool* found, TokenResult* result);
+  Code FindToken(const Prepared& prepared, const Namespace& ns, bool* found, TokenResult* result);
   void FillReplay(Op* op, const Namespace& ns, const TokenResult& r);
   // The counter's line, loaded from the sorted runs if it is only there; null if it is nowhere.
   Result<CounterSlot*> FindOrLoad(uint64_t hash, NamespaceId ns, std::string_view name);
@@ -221,6 +221,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   void OnSettled(const SettleOutcome& outcome);
   void Maintain();
   bool SweepExpired();
+  size_t TokensBytesMax() const;
   void KeepWithinMemory();
   void SweepCounters();
   void PrepareTokens();

@@ -40,7 +40,7 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
     Prepared prepared{.print = PrintOf(*op), .own_us = TokenOwnTime(op->token)};
     bool found = false;
     TokenResult known;
-    if (Code code = FindToken(*op, prepared, ns, &found, &known); code != Code::kOk) return code;
+    if (Code code = FindToken(prepared, ns, &found, &known); code != Code::kOk) return code;
     return found ? Code::kOk : Code::kNotFound;
   }
   auto it = paper->states.find(key);
@@ -66,7 +66,7 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
     if (Code code = CheckTokenTime(ns, prepared.own_us, claimed_us, now_us_); code != Code::kOk) return code;
     bool found = false;
     TokenResult known;
-    if (Code code = FindToken(*op, prepared, ns, &found, &known); code != Code::kOk) return code;
+    if (Code code = FindToken(prepared, ns, &found, &known); code != Code::kOk) return code;
     uint64_t content = ContentDigest(*op);
     auto [token, fresh] =
         paper->tokens.emplace(fmt::format("{}/{}", key, op->token), std::pair(content, Outcome::kApplied));

@@ -89,10 +89,17 @@ void Shard::Maintain() {
   }
 }
 
+// The filters of the tokens that are in the sorted runs are paid by those in memory, which keep a quarter at least.
+size_t Shard::TokensBytesMax() const {
+  const size_t filters = context_.settled->PinnedBytes() / context_.shards;
+  return options_.tokens_bytes_max - std::min(filters, options_.tokens_bytes_max / 4 * 3);
+}
+
 void Shard::KeepWithinMemory() {
-  if (tokens_.memory_bytes() > options_.tokens_bytes_max) {
-    tokens_.Trim(options_.tokens_bytes_max, settled_, INT64_MIN);
-    settle_wanted_ |= tokens_.memory_bytes() > options_.tokens_bytes_max;
+  const size_t tokens_max = TokensBytesMax();
+  if (tokens_.memory_bytes() > tokens_max) {
+    tokens_.Trim(tokens_max, settled_, INT64_MIN);
+    settle_wanted_ |= tokens_.memory_bytes() > tokens_max;
   }
   if (counters_.memory_bytes() > options_.counters_bytes_max && !evicting_) {
     evicting_ = true;
@@ -102,7 +109,7 @@ void Shard::KeepWithinMemory() {
   SweepCounters();
   // Beyond the budget by a quarter there is nothing left to drop: refuse until settling has caught up.
   memory_exhausted_ = counters_.memory_bytes() > options_.counters_bytes_max + options_.counters_bytes_max / 4 ||
-                      tokens_.memory_bytes() > options_.tokens_bytes_max + options_.tokens_bytes_max / 4;
+                      tokens_.memory_bytes() > tokens_max + options_.tokens_bytes_max / 4;
 }
 
 // Forgets deleted counters, and cold ones while memory is short, as far as they are settled: one bounded piece.
@@ -237,7 +244,7 @@ void Shard::StartRetention() {
   bool hold = loop_->MonoMicros() < hold_tokens_until_mono_us_;
   Micros tokens_before = hold ? INT64_MIN : now_us - horizon_us;
   Micros events_before = hold ? INT64_MIN : now_us - std::max(retention_us, horizon_us);
-  tokens_.Trim(options_.tokens_bytes_max, settled_, tokens_before);
+  tokens_.Trim(TokensBytesMax(), settled_, tokens_before);
   if (number() != 0) return;  // the sorted runs are common to all shards: one of them looks after them
   retention_running_ = true;
   loop_->RunOnWorker(

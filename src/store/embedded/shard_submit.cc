@@ -152,7 +152,7 @@ Position Shard::Commit(Op* op, CounterSlot** slot, const CounterState& before, c
   return position;
 }
 
-Code Shard::FindToken(const Op& op, const Prepared& prepared, const Namespace& ns, bool* found, TokenResult* result) {
+Code Shard::FindToken(const Prepared& prepared, const Namespace& ns, bool* found, TokenResult* result) {
   *found = tokens_.Find(prepared.print, prepared.own_us, result);
   if (*found) {
     *found = IsTokenKept(ns, result->kept_from_us - (QUIPU_PLANTED(123) ? 1 : 0), now_us_);
@@ -168,9 +168,7 @@ Code Shard::FindToken(const Op& op, const Prepared& prepared, const Namespace& n
     from = prepared.own_us - kTokenSkewMsMax * 1000;
   }
   if (since < from || QUIPU_PLANTED(122)) return Code::kOk;
-  std::string backing;
-  auto event =
-      context_.settled->FindToken(prepared.print, {.ns = op.ns, .hash = op.hash, .name = op.name}, from, &backing);
+  auto event = context_.settled->FindToken(prepared.print, from);
   if (!event.ok()) return event.code();
   if (!event->has_value()) return Code::kOk;
   const SettledEvent& e = **event;
@@ -244,7 +242,7 @@ void Shard::DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns
     }
     bool found = false;
     TokenResult result;
-    if (Code code = FindToken(*op, prepared, ns, &found, &result); code != Code::kOk) return FailOp(op, code);
+    if (Code code = FindToken(prepared, ns, &found, &result); code != Code::kOk) return FailOp(op, code);
     if (found) {
       const bool differs = static_cast<uint32_t>(result.content) != static_cast<uint32_t>(ContentDigest(*op));
       if (differs && !QUIPU_PLANTED(125)) {
@@ -309,7 +307,7 @@ void Shard::DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns
 void Shard::DecideTokenOutcome(Op* op, const Prepared& prepared, const Namespace& ns) {
   bool found = false;
   TokenResult result;
-  if (Code code = FindToken(*op, prepared, ns, &found, &result); code != Code::kOk) return FailOp(op, code);
+  if (Code code = FindToken(prepared, ns, &found, &result); code != Code::kOk) return FailOp(op, code);
   if (!found) return FailOp(op, Code::kNotFound);
   FillReplay(op, ns, result);
   op->delta = result.kind == OpKind::kAdd || result.kind == OpKind::kSet ? result.delta : 0;
