@@ -313,6 +313,25 @@ TEST(Shards, AnswerForEachOthersCountersFromEveryHome) {
   for (const std::string& name : names) EXPECT_EQ(world.Get(name), 4);
 }
 
+TEST(Shards, TheFiguresAreThoseOfAllFromEveryHome) {
+  World world(3);
+  ASSERT_TRUE(world.Start().ok());
+  for (int i = 0; i < 30; ++i) {
+    for (bool replayed : {false, true}) {
+      const Op op = world.Do({.kind = OpKind::kAdd, .name = fmt::format("c{}", i), .token = "t", .delta = 1});
+      ASSERT_EQ(op.replayed, replayed) << i;
+    }
+  }
+  world.loop().RunFor(200'000);
+  for (uint32_t home = 0; home < 3; ++home) {
+    const StoreInfo info = world.engine()->store(home)->Info();
+    EXPECT_EQ(info.adds, 30u) << home;
+    EXPECT_EQ(info.replays, 30u) << home;
+    EXPECT_EQ(info.tokens_in_memory, 30u) << home;
+    EXPECT_EQ(info.counters, 30u) << home;
+  }
+}
+
 TEST(Shards, TheirNumberMayChangeAtARestart) {
   World world(3);
   ASSERT_TRUE(world.Start().ok());

@@ -329,6 +329,11 @@ StoreInfo Shard::Info() const {
   return info;
 }
 
+StoreInfo Shard::PublishedInfo() const {
+  std::lock_guard lock(published_mutex_);
+  return published_;
+}
+
 void Shard::FenceFrom(const Status& reason) {
   if (Fenced()) return;
   fenced_from_outside_ = reason;

@@ -108,6 +108,9 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   void OnJournalProgress() override;
   void OnTurnEnd() override;
 
+  // As of a tenth of a second ago at most, and from any thread.
+  StoreInfo PublishedInfo() const;
+
   const NamespaceCounts& counts() const { return counts_; }
   uint32_t number() const { return context_.identity.shard; }
   rt::Loop* loop() const { return loop_; }
@@ -333,6 +336,8 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   bool closing_ = false;
   Status fenced_from_outside_;
   StoreInfo info_;
+  mutable std::mutex published_mutex_;
+  StoreInfo published_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -78,6 +78,11 @@ void Shard::Maintain() {
   }
   last_seen_wall_us_ = wall;
   last_seen_mono_us_ = mono;
+  if (context_.shards > 1) {
+    StoreInfo info = Info();
+    std::lock_guard lock(published_mutex_);
+    published_ = std::move(info);
+  }
   if (Fenced() || closing_) return;
   bool more = SweepExpired();
   KeepWithinMemory();

@@ -258,6 +258,17 @@ void ShardedStore::PutNamespace(const std::string& name, uint64_t expected_versi
 
 StoreInfo ShardedStore::Info() const {
   StoreInfo info = shards_[home_]->Info();
+  for (const Shard* shard : shards_) {
+    if (shard == shards_[home_]) continue;
+    const StoreInfo other = shard->PublishedInfo();
+    for (uint64_t StoreInfo::* figure :
+         {&StoreInfo::durable_position, &StoreInfo::settled_position, &StoreInfo::counters_with_expiry,
+          &StoreInfo::tokens_in_memory, &StoreInfo::replays, &StoreInfo::conflicts, &StoreInfo::expired_tokens,
+          &StoreInfo::adds, &StoreInfo::expired_counters, &StoreInfo::unsettled_bytes, &StoreInfo::memory_bytes})
+      info.*figure += other.*figure;
+    info.last_settle_wall_us = std::max(info.last_settle_wall_us, other.last_settle_wall_us);
+    info.fenced |= other.fenced;
+  }
   info.counters = 0;
   for (const Namespace& ns : Namespaces()->all()) info.counters += CountCounters(ns.id);
   return info;

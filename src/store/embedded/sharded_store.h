@@ -29,7 +29,7 @@ class ShardedStore final : public EventStore {
   void PutNamespace(const std::string& name, uint64_t expected_version, const NamespaceSettings& settings,
                     std::function<void(Result<Namespace>)> on_done) override;
   uint64_t CountCounters(NamespaceId ns) const override { return shards_[home_]->CountCounters(ns); }
-  // The home shard's figures, but counters of all.
+  // The home shard's as they are, the others' as they were a tenth of a second ago at most; counters exactly.
   StoreInfo Info() const override;
   void Close(std::function<void(Status)> on_done) override { shards_[home_]->Close(std::move(on_done)); }
 
