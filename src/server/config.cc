@@ -202,6 +202,7 @@ LoadedConfig LoadConfig(const ConfigInputs& inputs) {
   c.journal_backend = read.Choice<JournalBackend>("journal.backend");
   c.allow_anonymous = read.Bool("auth.allow_anonymous");
   c.password_file = read.Text("auth.password_file");
+  c.sources_max = static_cast<uint64_t>(read.Integer("engine.sources_max"));
   c.connections_max = static_cast<uint32_t>(read.Integer("limits.connections"));
   c.databases = read.List("resp.databases");
   c.allow_flush = read.Bool("resp.allow_flush");

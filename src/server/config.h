@@ -36,6 +36,7 @@ struct Config {
   JournalBackend journal_backend = JournalBackend::kAuto;
   bool allow_anonymous = false;
   std::string password_file;
+  uint64_t sources_max = 0;
   uint32_t connections_max = 0;
   std::vector<std::string> databases;
   bool allow_flush = false;

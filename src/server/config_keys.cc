@@ -33,6 +33,11 @@ constexpr std::array kKeys = {
         "room for the page cache, which serves the rest. At the limit, state is settled to disk first and then "
         "dropped; where adds come faster than that, answers wait. A token inside its horizon costs 1.25 bytes at the "
         "least."},
+    ConfigKey{
+        "engine.sources_max", KeyType::kInteger, "65536", "1..10000000",
+        "Imported files (sources) that the server may know, so as to count each once; beyond it a new one is refused. "
+        "They are never forgotten, and each takes 1 to 4 KiB of memory besides `engine.memory`. Each shard has an "
+        "equal share."},
     ConfigKey{"journal.segment_size", KeyType::kBytes, "64MiB", "16MiB..1GiB",
               "Size of one journal file. Larger means fewer files and switches; smaller gives space back sooner and "
               "shortens the preparation of the next one. Leave it alone unless the disk is tiny."},

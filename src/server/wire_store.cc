@@ -34,6 +34,7 @@ Result<std::unique_ptr<WiredStore>> OpenStore(const Config& config, rt::Disk* di
   options.shard.counters_bytes_max = memory / 8 * 3 / loops.size();
   options.shard.tokens_bytes_max = memory / 8 * 3 / loops.size();
   options.settled.block_cache_bytes = std::clamp<size_t>(memory / 16, 4u << 20, 1u << 30);
+  options.shard.sources_max = (config.sources_max + loops.size() - 1) / loops.size();
   for (const NamespaceSeed& seed : config.namespaces) options.namespaces.emplace_back(seed.name, seed.settings);
   QUIPU_ASSIGN_OR_RETURN(std::unique_ptr<store::Engine> engine, store::Engine::Open(disk, random, loops, options));
   return std::unique_ptr<WiredStore>(new EmbeddedStore(std::move(engine)));

@@ -25,32 +25,11 @@
 #include "model/ids.h"
 #include "model/namespace.h"
 #include "store/op.h"
+#include "store/source.h"
 
 namespace quipu::store {
 
 inline constexpr size_t kBatchOpsMax = 65536;
-
-// How far an outside source of events (a log file, a stream partition) has been taken; committed with the counts.
-struct SourceId {
-  uint64_t hi = 0, lo = 0;
-  bool operator==(const SourceId&) const = default;
-  auto operator<=>(const SourceId&) const = default;
-};
-struct SourceState {
-  SourceId id;
-  SourceId anchor;       // what the source can be found by before its content is known in full
-  uint64_t offset = 0;   // everything before it is counted
-  SourceId fingerprint;  // the reader's digest of the content before `offset`; opaque to the store
-  std::string label;     // for people: the file's name at the last step; at most 255 bytes
-  Micros updated_us = 0;
-};
-// A step of a source. The batch's ops are applied only if the source stands at `from` (0 for one never seen), and the
-// new state is committed with them, or not at all.
-struct SourceStep {
-  SourceId id, anchor, fingerprint;
-  uint64_t from = 0, to = 0;
-  std::string_view label;
-};
 
 struct Batch {
   // ---- in
@@ -59,7 +38,7 @@ struct Batch {
   // (but see Op::joined); a kCheckVersion that fails undoes all of them (WATCH).
   bool atomic = false;
   bool all_or_nothing = false;         // atomic, and the first op with an error or a refusal undoes the rest
-  const SourceStep* source = nullptr;  // implies atomic
+  const SourceStep* source = nullptr;  // implies atomic; CheckSourceStep has nothing against it
   void (*on_done)(Batch*) = nullptr;
   void* owner = nullptr;  // for the caller
 
@@ -67,8 +46,8 @@ struct Batch {
   bool decided = false;  // the results below and in the ops hold already (but may not be shown)
   // ---- out, when decided
   // kOk; kConditionNotMet (atomic: nothing happened, failed_index says where; source: it stands elsewhere, see
-  // source_offset); kTooLarge (more than kBatchOpsMax ops, or atomic and beyond the journal's frame); kUnavailable
-  // (closing); kReadOnly (fenced).
+  // source_offset); kQuotaExceeded (a source never seen, and the engine may know no more of them); kTooLarge (more than
+  // kBatchOpsMax ops, or atomic and beyond the journal's frame); kUnavailable (closing); kReadOnly (fenced).
   // Other than kOk: nothing happened, and every op has an error too: the one at failed_index its own (a refusal becomes
   // kConditionNotMet), the others the batch's.
   Code code = Code::kOk;

@@ -266,6 +266,40 @@ TEST_P(Batches, SourcesAreFoundByTheirAnchorFurthestFirst) {
   EXPECT_TRUE(SourcesOf({8, 8}).empty());
 }
 
+TEST_P(Batches, ASourceKeepsItsMarksAndWhereReadersEnded) {
+  const std::vector<SourceMark> marks = {{.offset = 3, .fingerprint = {3, 3}, .taken = 1, .refused = 0},
+                                         {.offset = 10, .fingerprint = {4, 4}, .taken = 2, .refused = 1}};
+  SourceStep first = Step(0, 10);
+  first.marks = marks;
+  first.reader = SourceReader::kNew;
+  first.refused = 1;
+  EXPECT_EQ(RunStep(first, {Add("c", 1), Add("c", 1)}).code, Code::kOk);
+  EXPECT_EQ(RunStep(Step(10, 20), {Add("c", 1)}).code, Code::kOk);
+  const std::vector<SourceMark> more = {{.offset = 25, .fingerprint = {5, 5}, .taken = 0, .refused = 0}};
+  SourceStep next = Step(20, 30);
+  next.marks = more;
+  next.reader = SourceReader::kNew;
+  EXPECT_EQ(RunStep(next, {}).code, Code::kOk);
+  EXPECT_EQ(RunStep(next, {}).code, Code::kConditionNotMet) << "a step that comes twice leaves nothing twice";
+  const SourceState state = SourcesOf(kAnchor)[0];
+  const SourceMark third = {.offset = 25, .fingerprint = {5, 5}, .taken = 3, .refused = 1};
+  const SourceMark end = {.offset = 20, .fingerprint = {10, 20}, .taken = 3, .refused = 1};
+  EXPECT_EQ(state.marks, (std::vector<SourceMark>{marks[0], marks[1], third}));
+  EXPECT_EQ(state.ends, std::vector<SourceMark>{end});
+}
+
+TEST_P(Batches, ASourceKnowsHowManyRecordsWereTakenAndRefused) {
+  Do(Set("high", kInt64Max));
+  const std::vector<uint32_t> records = {5, 70};
+  SourceStep step = Step(0, 10);
+  step.refused = 2;
+  step.records = records;
+  RunStep(step, {Add("high", 1), Add("c", 70)});
+  RunStep(Step(10, 20), {Add("c", 1), Bounded(Add("d", 1), 0, 0)});
+  EXPECT_EQ(SourcesOf(kAnchor)[0].taken, 71u);
+  EXPECT_EQ(SourcesOf(kAnchor)[0].refused, 2u + 5u + 1u);
+}
+
 TEST_P(Batches, AStepReplacesAnchorFingerprintAndLabel) {
   Run({}, {.source = std::make_unique<SourceStep>(Step(0, 10)).get()});
   SourceStep step{

@@ -217,8 +217,20 @@ class Pair {
       of_model.ops[i].expected_version = versions_of_model_[{ops[i].ns, ops[i].name}];
     }
     uint64_t from = step.amount == 0 ? offset_ + 1 : offset_;
-    SourceStep source{
-        .id = kSource, .anchor = kAnchor, .fingerprint = {from, 7}, .from = from, .to = from + 10, .label = "log"};
+    const std::vector<SourceMark> marks = {
+        {.offset = from + 1, .fingerprint = {from, 8}, .taken = 1, .refused = 0},
+        {.offset = from + 10, .fingerprint = {from, 9}, .taken = from % 3, .refused = from % 2}};
+    const std::vector<uint32_t> records(ops.size(), static_cast<uint32_t>(step.mode));
+    SourceStep source{.id = kSource,
+                      .anchor = kAnchor,
+                      .fingerprint = {from, 7},
+                      .from = from,
+                      .to = from + 10,
+                      .label = "log",
+                      .reader = from % 20 == 0 ? SourceReader::kNew : SourceReader::kSame,
+                      .marks = marks,
+                      .refused = from % 4,
+                      .records = records};
     for (Batch* b : {&flight.batch, &of_model.batch}) {
       b->atomic = step.mode == 1;
       b->all_or_nothing = step.mode == 2 || step.mode == 4;
@@ -378,7 +390,15 @@ class Pair {
     machine_.Run(
         [&] {
           store->FindSources(kAnchor, [&](Result<std::vector<SourceState>> r) {
-            for (const SourceState& s : *r) out += fmt::format("{} {} {}\n", s.offset, s.fingerprint.hi, s.label);
+            for (const SourceState& s : *r) {
+              out += fmt::format("{} {} {} {} {}:", s.offset, s.fingerprint.hi, s.label, s.taken, s.refused);
+              for (const auto* marks : {&s.marks, &s.ends}) {
+                for (const SourceMark& m : *marks) {
+                  out += fmt::format(" {} {} {} {}", m.offset, m.fingerprint.lo, m.taken, m.refused);
+                }
+                out += '\n';
+              }
+            }
             done = true;
           });
         },

@@ -125,7 +125,8 @@ class Model {
 
   const std::vector<Counter>& counters() const { return counters_; }
   const std::deque<Token>& tokens() const { return tokens_; }
-  const std::map<store::SourceId, uint64_t>& sources() const { return sources_; }
+  // Their updated_us is 0.
+  const std::map<store::SourceId, store::SourceState>& sources() const { return sources_; }
   const NamespaceSettings& settings(NamespaceId ns) const { return namespaces_[ns].settings; }
   bool NamespaceExists(NamespaceId ns) const { return ns < namespaces_.size() && !namespaces_[ns].deleted; }
   // It exists and has not expired.
@@ -170,9 +171,7 @@ class Model {
     CounterState counter_before;
     uint64_t changes_before = 0;
     TokenState token_before;
-    bool has_source = false;
-    store::SourceId source;
-    uint64_t source_before = 0;
+    std::shared_ptr<const store::SourceState> source_before;  // of a step that took a source further
     std::optional<Namespace> namespace_before;
     bool ends_group = true;
   };
@@ -201,7 +200,7 @@ class Model {
 
   std::vector<Counter> counters_;
   std::deque<Token> tokens_;  // stable addresses: ops point to their text
-  std::map<store::SourceId, uint64_t> sources_;
+  std::map<store::SourceId, store::SourceState> sources_;
   std::vector<Namespace> namespaces_;
   Micros now_us_ = 0;
   Micros commit_at_most_us_ = 0;

@@ -18,7 +18,7 @@ std::string Model::Decide(const std::vector<Request>& requests, const store::Bat
   }
   if (batch.source != nullptr) {
     const auto known = sources_.find(batch.source->id);
-    const uint64_t stands = known == sources_.end() ? 0 : known->second;
+    const uint64_t stands = known == sources_.end() ? 0 : known->second.offset;
     if (stands != batch.source->from) {
       if (batch.code != Code::kConditionNotMet || batch.source_offset != stands) {
         return fmt::format("source stands at {}, not at {}: got {} and offset {}", stands, batch.source->from,
@@ -53,11 +53,11 @@ std::string Model::Decide(const std::vector<Request>& requests, const store::Bat
     if (batch.source_offset != batch.source->to) {
       return fmt::format("source_offset {}, not {}", batch.source_offset, batch.source->to);
     }
+    store::SourceState& state = sources_[batch.source->id];
+    state.id = batch.source->id;
     Step step;
-    step.has_source = true;
-    step.source = batch.source->id;
-    step.source_before = sources_[batch.source->id];
-    sources_[batch.source->id] = batch.source->to;
+    step.source_before = std::make_shared<const store::SourceState>(state);
+    store::TakeSourceStep(*batch.source, batch.ops, 0, &state);
     steps_.push_back(std::move(step));
     revealed_ = last_step();
   }
@@ -132,11 +132,12 @@ Model::Touched Model::UndoLast() {
   steps_.pop_back();
   Touched touched{.counter = step.counter, .token = step.token, .is_namespace = step.namespace_before.has_value()};
   if (step.namespace_before) namespaces_[step.namespace_before->id] = *step.namespace_before;
-  if (step.has_source) {
-    if (step.source_before == 0) {
-      sources_.erase(step.source);
+  if (step.source_before != nullptr) {
+    const store::SourceId id = step.source_before->id;
+    if (step.source_before->offset == 0) {
+      sources_.erase(id);
     } else {
-      sources_[step.source] = step.source_before;
+      sources_[id] = *step.source_before;
     }
   }
   if (step.counter >= 0) {

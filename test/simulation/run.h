@@ -54,7 +54,7 @@ class Run {
   struct Recovered {
     std::vector<Op> counters;  // by counter
     std::map<int, Op> tokens;
-    std::map<store::SourceId, uint64_t> sources;
+    std::map<store::SourceId, store::SourceState> sources;
     std::vector<Namespace> namespaces;
     bool complete = true;  // nothing was refused for damage
   };
@@ -113,7 +113,7 @@ class Run {
   bool TokenDiffers(const Recovered& recovered, int token) const;
   void ResolveUnknown();
   void NoteUnresolved(int token, const std::vector<Unanswered>& requests);
-  bool CollectSources(std::map<store::SourceId, uint64_t>* out);
+  bool CollectSources(std::map<store::SourceId, store::SourceState>* out);
   void CompareSources();
   void CompareAll();
   void CompareListings(NamespaceId ns);

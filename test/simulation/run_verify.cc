@@ -17,9 +17,12 @@ std::string ReadText(const Op& op) {
   return op.exists ? fmt::format("{} expiring {} written {}", op.value, op.expiry_ms, op.last_write_us) : "missing";
 }
 
-std::string SourcesText(const std::map<store::SourceId, uint64_t>& sources) {
+std::string SourcesText(const std::map<store::SourceId, store::SourceState>& sources) {
   std::string text;
-  for (const auto& [id, offset] : sources) text += fmt::format("{:x} at {} ", id.lo, offset);
+  for (const auto& [id, s] : sources) {
+    text += fmt::format("{:x} at {} ({} taken, {} refused, {} marks, {} ends) ", id.lo, s.offset, s.taken, s.refused,
+                        s.marks.size(), s.ends.size());
+  }
   return text;
 }
 
@@ -247,7 +250,7 @@ void Run::CheckData() {
   loop_.Abandon();
 }
 
-bool Run::CollectSources(std::map<store::SourceId, uint64_t>* out) {
+bool Run::CollectSources(std::map<store::SourceId, store::SourceState>* out) {
   for (uint64_t anchor = 0; anchor < kSourceAnchors && ok(); ++anchor) {
     bool done = false;
     loop_.Post([&] {
@@ -255,7 +258,10 @@ bool Run::CollectSources(std::map<store::SourceId, uint64_t>* out) {
         done = true;
         if (!result.ok() && damaged_) return;
         if (!result.ok()) return Fail("sources: " + result.status().ToString());
-        for (const store::SourceState& s : *result) (*out)[s.id] = s.offset;
+        for (const store::SourceState& s : *result) {
+          store::SourceState& state = (*out)[s.id] = s;
+          state.updated_us = 0;
+        }
       });
     });
     if (!WaitFor([&] { return done; }, "sources are not listed")) return false;
@@ -264,7 +270,7 @@ bool Run::CollectSources(std::map<store::SourceId, uint64_t>* out) {
 }
 
 void Run::CompareSources() {
-  std::map<store::SourceId, uint64_t> found;
+  std::map<store::SourceId, store::SourceState> found;
   if (!CollectSources(&found)) return;
   if (found != model_.sources())
     Fail("sources: " + SourcesText(found) + "; should be " + SourcesText(model_.sources()));

@@ -314,6 +314,24 @@ std::unique_ptr<ClientBatch> Workload::Build(std::vector<Request> requests) {
   return client;
 }
 
+namespace {
+
+// Marks and the reader follow from the step's offsets.
+void SetMarks(ClientBatch* client) {
+  store::SourceStep& step = client->source;
+  for (const uint64_t part : {4, 2, 1}) {
+    const uint64_t offset = step.from + (step.to - step.from) / part;
+    if (offset <= (client->source_marks.empty() ? step.from : client->source_marks.back().offset)) continue;
+    client->source_marks.push_back(
+        {.offset = offset, .fingerprint = {offset, part}, .taken = offset % 7, .refused = offset % 3});
+  }
+  step.marks = client->source_marks;
+  step.refused = step.to % 5;
+  step.reader = step.to % 2 == 0 ? store::SourceReader::kNew : store::SourceReader::kSame;
+}
+
+}  // namespace
+
 std::unique_ptr<ClientBatch> Workload::Next(Micros wall_us) {
   std::vector<Request> requests(random_.Skewed(batch_max_));
   for (Request& r : requests) r = Draw(wall_us);
@@ -326,12 +344,13 @@ std::unique_ptr<ClientBatch> Workload::Next(Micros wall_us) {
     }
     const Source& source = sources_[random_.Below(sources_.size())];
     const auto known = model_->sources().find(source.id);
-    const uint64_t stands = known == model_->sources().end() ? 0 : known->second;
+    const uint64_t stands = known == model_->sources().end() ? 0 : known->second.offset;
     client->label = fmt::format("log-{}", source.id.lo % 100);
     client->source = {
         .id = source.id, .anchor = source.anchor, .fingerprint = {stands, 1}, .from = stands, .label = client->label};
     if (random_.Below(4) == 0 && stands > 0) client->source.from = random_.Below(stands);  // a replay
     client->source.to = client->source.from + random_.Skewed(100000);
+    SetMarks(client.get());
     client->batch.source = &client->source;
   }
   return client;

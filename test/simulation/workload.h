@@ -22,6 +22,7 @@ struct ClientBatch {
   std::vector<Op> ops;
   std::vector<Request> requests;
   store::SourceStep source;
+  std::vector<store::SourceMark> source_marks;
   std::string label;
   uint64_t number = 0;
   uint64_t must_survive = 0;  // the newest step that its answers reveal

@@ -1,5 +1,7 @@
 #include "store/embedded/record.h"
 
+#include <utility>
+
 #include "base/varint.h"
 #include "model/name.h"
 
@@ -44,6 +46,39 @@ const char* GetBytes(const char* p, const char* end, std::string_view* s, size_t
   if (!(p = GetVarint(p, end, &n)) || n > max || n > static_cast<uint64_t>(end - p)) return nullptr;
   *s = {p, static_cast<size_t>(n)};
   return p + n;
+}
+
+// Offsets ascend: each is written as what it lies behind the one before.
+char* PutMarks(char* p, const std::vector<SourceMark>& marks, size_t max) {
+  QUIPU_ASSERT(marks.size() <= max, "{} marks, {} fit", marks.size(), max);
+  p = PutVarint(p, marks.size());
+  uint64_t before = 0;
+  for (const SourceMark& mark : marks) {
+    QUIPU_ASSERT(mark.offset > before, "a mark at {} behind one at {}", mark.offset, before);
+    p = PutVarint(p, mark.offset - std::exchange(before, mark.offset));
+    p = PutFixed(p, mark.fingerprint.hi);
+    p = PutFixed(p, mark.fingerprint.lo);
+    p = PutVarint(p, mark.taken);
+    p = PutVarint(p, mark.refused);
+  }
+  return p;
+}
+
+const char* GetMarks(const char* p, const char* end, size_t max, uint64_t offset_max, std::vector<SourceMark>* marks) {
+  uint64_t n;
+  if (!(p = GetVarint(p, end, &n)) || n > max) return nullptr;
+  marks->resize(n);
+  uint64_t before = 0;
+  for (SourceMark& mark : *marks) {
+    uint64_t further;
+    if (!(p = GetVarint(p, end, &further)) || further == 0 || further > offset_max - before || end - p < 16) {
+      return nullptr;
+    }
+    mark.offset = before += further;
+    mark.fingerprint = {GetFixed<uint64_t>(p), GetFixed<uint64_t>(p + 8)};
+    if (!(p = GetVarint(p + 16, end, &mark.taken)) || !(p = GetVarint(p, end, &mark.refused))) return nullptr;
+  }
+  return p;
 }
 
 }  // namespace
@@ -117,9 +152,39 @@ size_t EncodeSource(const SourceRecord& r, char* out) {
     p = PutFixed(p, pair[1]);
   }
   p = PutVarint(p, r.offset);
+  p = PutVarint(p, r.taken);
+  p = PutVarint(p, r.refused);
   p = PutSigned(p, r.updated_us);
   p = PutBytes(p, r.label);
+  p = PutMarks(p, r.marks, kSourceMarksMax);
+  p = PutMarks(p, r.ends, kSourceEndsMax);
   return static_cast<size_t>(p - out);
+}
+
+SourceRecord ToRecord(const SourceState& state) {
+  return {.id = {state.id.hi, state.id.lo},
+          .anchor = {state.anchor.hi, state.anchor.lo},
+          .fingerprint = {state.fingerprint.hi, state.fingerprint.lo},
+          .offset = state.offset,
+          .taken = state.taken,
+          .refused = state.refused,
+          .updated_us = state.updated_us,
+          .label = state.label,
+          .marks = state.marks,
+          .ends = state.ends};
+}
+
+SourceState ToState(const SourceRecord& r) {
+  return {.id = {r.id[0], r.id[1]},
+          .anchor = {r.anchor[0], r.anchor[1]},
+          .offset = r.offset,
+          .fingerprint = {r.fingerprint[0], r.fingerprint[1]},
+          .taken = r.taken,
+          .refused = r.refused,
+          .label = std::string(r.label),
+          .updated_us = r.updated_us,
+          .marks = r.marks,
+          .ends = r.ends};
 }
 
 size_t EncodeStep(const StepRecord& r, char* out) {
@@ -246,9 +311,12 @@ bool DecodeRecord(const char** pp, const char* end, Micros frame_us, Record* out
         pair[1] = GetFixed<uint64_t>(p + 8);
         p += 16;
       }
-      if (!(p = GetVarint(p, end, &out->source.offset)) || !(p = GetSigned(p, end, &out->source.updated_us)))
-        return false;
-      if (!(p = GetBytes(p, end, &out->source.label, 255))) return false;
+      if (!(p = GetVarint(p, end, &out->source.offset)) || out->source.offset > kSourceOffsetMax) return false;
+      if (!(p = GetVarint(p, end, &out->source.taken)) || !(p = GetVarint(p, end, &out->source.refused))) return false;
+      if (!(p = GetSigned(p, end, &out->source.updated_us))) return false;
+      if (!(p = GetBytes(p, end, &out->source.label, kSourceLabelBytesMax))) return false;
+      if (!(p = GetMarks(p, end, kSourceMarksMax, out->source.offset, &out->source.marks))) return false;
+      if (!(p = GetMarks(p, end, kSourceEndsMax, out->source.offset, &out->source.ends))) return false;
       break;
     case static_cast<uint8_t>(RecordType::kStep):
       out->type = RecordType::kStep;

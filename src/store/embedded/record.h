@@ -18,6 +18,7 @@
 #include "model/ids.h"
 #include "model/token.h"
 #include "store/op.h"
+#include "store/source.h"
 
 namespace quipu::store {
 
@@ -60,8 +61,10 @@ struct NamespaceRecord {
 struct SourceRecord {
   uint64_t id[2], anchor[2], fingerprint[2];
   uint64_t offset = 0;
+  uint64_t taken = 0, refused = 0;
   Micros updated_us = 0;
   std::string_view label;
+  std::vector<SourceMark> marks, ends;
 };
 
 // First in its frame, which holds one shard's part of an atomic step and nothing else. A step within one shard needs
@@ -87,7 +90,10 @@ constexpr size_t CounterRecordBound(size_t name_bytes, size_t token_bytes) {
 }
 // The same of the delete that ends an expired counter, of a source's record, and of a step's.
 constexpr size_t ExpiredRecordBound(size_t name_bytes) { return 2 + 3 + 2 + name_bytes + 20 + 1; }
-inline constexpr size_t kSourceRecordBytesMax = 1 + 48 + 20 + 2 + 255;
+inline constexpr size_t kMarkBytesMax = 3 * 10 + 16;
+inline constexpr size_t kSourceRecordBytesMax =
+    1 + 48 + 4 * 10 + 2 + kSourceLabelBytesMax + 2 + (kSourceMarksMax + kSourceEndsMax) * kMarkBytesMax;
+static_assert(kSourceRecordBytesMax <= kRecordBytesMax, "a source with all its marks fits the room of one record");
 constexpr size_t StepRecordBound(size_t parts) { return 1 + 16 + 2 + parts * (5 + 10); }
 
 // Where the three fixed-width fields of an add without a token stand, so that the next one can be summed into it in
@@ -101,6 +107,8 @@ struct SumSlots {
 size_t EncodeCounter(const CounterRecord& r, Micros frame_us, char* out, SumSlots* slots = nullptr);
 size_t EncodeNamespace(const NamespaceRecord& r, char* out);
 size_t EncodeSource(const SourceRecord& r, char* out);
+SourceRecord ToRecord(const SourceState& state);  // its label is the state's
+SourceState ToState(const SourceRecord& r);
 size_t EncodeStep(const StepRecord& r, char* out);
 
 struct Record {

@@ -58,6 +58,21 @@ CounterRecord AnyCounter(Micros frame_us, Backing* backing) {
   return r;
 }
 
+constexpr uint64_t kMarkOffsetMax = uint64_t{1} << 40;
+
+std::vector<SourceMark> AnyMarks(size_t max) {
+  std::vector<SourceMark> marks(*rc::gen::inRange<size_t>(0, max + 1));
+  uint64_t offset = 0;
+  for (SourceMark& mark : marks) {
+    offset += *rc::gen::inRange<uint64_t>(1, kMarkOffsetMax / kSourceMarksMax);
+    mark = {.offset = offset,
+            .fingerprint = {*rc::gen::arbitrary<uint64_t>(), *rc::gen::arbitrary<uint64_t>()},
+            .taken = *rc::gen::arbitrary<uint64_t>(),
+            .refused = *rc::gen::arbitrary<uint64_t>()};
+  }
+  return marks;
+}
+
 Record AnyRecord(Micros frame_us, Backing* backing) {
   Record r;
   r.type = *rc::gen::weightedElement<RecordType>(
@@ -81,7 +96,11 @@ Record AnyRecord(Micros frame_us, Backing* backing) {
         pair[0] = *rc::gen::arbitrary<uint64_t>();
         pair[1] = *rc::gen::arbitrary<uint64_t>();
       }
-      r.source.offset = *rc::gen::arbitrary<uint64_t>();
+      r.source.taken = *rc::gen::arbitrary<uint64_t>();
+      r.source.refused = *rc::gen::arbitrary<uint64_t>();
+      r.source.marks = AnyMarks(kSourceMarksMax);
+      r.source.ends = AnyMarks(kSourceEndsMax);
+      r.source.offset = *rc::gen::inRange<uint64_t>(kMarkOffsetMax, kSourceOffsetMax);
       r.source.updated_us = AnyInt();
       r.source.label = backing->text;
       break;

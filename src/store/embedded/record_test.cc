@@ -91,8 +91,13 @@ std::string Golden() {
                             .anchor = {3, 4},
                             .fingerprint = {5, 6},
                             .offset = 1u << 20,
+                            .taken = 9000,
+                            .refused = 3,
                             .updated_us = kFrame,
-                            .label = "access.log"}});
+                            .label = "access.log",
+                            .marks = {{.offset = 80, .fingerprint = {7, 8}, .taken = 1, .refused = 0},
+                                      {.offset = 1000, .fingerprint = {9, 10}, .taken = 7, .refused = 1}},
+                            .ends = {{.offset = 700'000, .fingerprint = {11, 12}, .taken = 6000, .refused = 2}}}});
   add("step", {.type = RecordType::kStep,
                .step = {.id = {0x1122334455667788, 9},
                         .parts = {{.shard = 0, .position = 1000}, {.shard = 3, .position = 77}}}});
@@ -172,6 +177,42 @@ TEST(Record, TheLargestOfEachTypeFitsItsBound) {
                    0)
                 .size(),
             kRecordBytesMax);
+}
+
+TEST(Record, TheLargestSourceFitsItsBound) {
+  const std::string label(kSourceLabelBytesMax, 'l');
+  SourceRecord r{.id = {~0ull, ~0ull},
+                 .anchor = {~0ull, ~0ull},
+                 .fingerprint = {~0ull, ~0ull},
+                 .offset = kSourceOffsetMax,
+                 .taken = ~0ull,
+                 .refused = ~0ull,
+                 .updated_us = INT64_MIN,
+                 .label = label,
+                 .marks = {},
+                 .ends = {}};
+  for (size_t i = 1; i <= kSourceMarksMax; ++i) {
+    const SourceMark mark{
+        .offset = kSourceOffsetMax / kSourceMarksMax * i, .fingerprint = {1, 2}, .taken = ~0ull, .refused = ~0ull};
+    r.marks.push_back(mark);
+    if (i <= kSourceEndsMax) r.ends.push_back(mark);
+  }
+  EXPECT_LE(Encode({.type = RecordType::kSource, .source = r}, 0).size(), kSourceRecordBytesMax);
+}
+
+TEST(Record, AMarkBeyondItsSourceIsNoRecord) {
+  const auto source = [](uint64_t mark) {
+    return Encode({.type = RecordType::kSource,
+                   .source = {.id = {1, 2},
+                              .anchor = {3, 4},
+                              .fingerprint = {5, 6},
+                              .offset = 100,
+                              .marks = {{.offset = mark, .fingerprint = {7, 8}, .taken = 0, .refused = 0}},
+                              .ends = {}}},
+                  kFrame);
+  };
+  EXPECT_TRUE(DecodesCanonically(source(100), kFrame));
+  EXPECT_FALSE(DecodesCanonically(source(101), kFrame));
 }
 
 TEST(Record, TokenTextIsWhatTheClientSent) {

@@ -77,12 +77,7 @@ Status Shard::LoadMeta() {
     }
     SourceId id{r.source.id[0], r.source.id[1]};
     if (ShardOf(id, context_.shards) != number()) continue;
-    sources_[id] = {.id = id,
-                    .anchor = {r.source.anchor[0], r.source.anchor[1]},
-                    .offset = r.source.offset,
-                    .fingerprint = {r.source.fingerprint[0], r.source.fingerprint[1]},
-                    .label = std::string(r.source.label),
-                    .updated_us = r.source.updated_us};
+    sources_[id] = ToState(r.source);
   }
   QUIPU_ASSIGN_OR_RETURN(auto expiries, context_.settled->ListMeta(kExpiryPrefix));
   for (const auto& [key, value] : expiries) {
@@ -132,16 +127,9 @@ Status Shard::ReplayFrame(const FrameHeader& header, std::string_view payload) {
                         .tokens_known_since_us = record.ns.tokens_known_since_us});
         break;
       }
-      case RecordType::kSource: {
-        SourceId id{record.source.id[0], record.source.id[1]};
-        sources_[id] = {.id = id,
-                        .anchor = {record.source.anchor[0], record.source.anchor[1]},
-                        .offset = record.source.offset,
-                        .fingerprint = {record.source.fingerprint[0], record.source.fingerprint[1]},
-                        .label = std::string(record.source.label),
-                        .updated_us = record.source.updated_us};
+      case RecordType::kSource:
+        sources_[{record.source.id[0], record.source.id[1]}] = ToState(record.source);
         break;
-      }
       case RecordType::kStep:
         break;
       case RecordType::kCounter: {

@@ -38,6 +38,7 @@ struct ShardOptions {
   size_t tokens_bytes_max = 4ull << 30;     // tokens of the recent past
   uint64_t settle_bytes = 128ull << 20;     // settle when this much journal is unsettled: bounds recovery
   int64_t settle_interval_us = 60'000'000;  // and at least this often while there is anything to settle
+  size_t sources_max = 65'536;              // sources known; up to 4 KiB each, all in memory
   TokenWindow::Options tokens;
 };
 
@@ -139,8 +140,10 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   static bool HoldsOnPaper(Batch* batch, size_t n, const ShardOfOp& shard_of);
   // Decides the ops for good, in order, each run of joined ones as one.
   static void DecideRuns(std::span<Op> ops, const ShardOfOp& shard_of);
-  void ApplySource(const SourceStep& step);
-  uint64_t SourceOffset(const SourceId& id) const;
+  // Whether the batch's source may take its step: kConditionNotMet, kQuotaExceeded. Sets batch->source_offset.
+  Code RefuseSource(Batch* batch) const;
+  // Once the ops are decided.
+  void ApplySource(Batch* batch);
   Code RefuseWrites() const;
   bool closing() const { return closing_; }
   // Ends the part. Nothing from `position` on is shown here before `done` is called on every participant: the step is

@@ -371,27 +371,19 @@ void Shard::DecideOps(std::span<Op> ops) {
   }
 }
 
-uint64_t Shard::SourceOffset(const SourceId& id) const {
-  auto it = sources_.find(id);
-  return it == sources_.end() ? 0 : it->second.offset;
+Code Shard::RefuseSource(Batch* batch) const {
+  const auto known = sources_.find(batch->source->id);
+  batch->source_offset = known == sources_.end() ? 0 : known->second.offset;
+  if (batch->source_offset != batch->source->from) return Code::kConditionNotMet;
+  return known == sources_.end() && sources_.size() >= options_.sources_max ? Code::kQuotaExceeded : Code::kOk;
 }
 
-void Shard::ApplySource(const SourceStep& step) {
-  SourceState& state = sources_[step.id];
-  state = {.id = step.id,
-           .anchor = step.anchor,
-           .offset = step.to,
-           .fingerprint = step.fingerprint,
-           .label = std::string(step.label.substr(0, 255)),
-           .updated_us = now_us_};
-  SourceRecord r{.id = {state.id.hi, state.id.lo},
-                 .anchor = {state.anchor.hi, state.anchor.lo},
-                 .fingerprint = {state.fingerprint.hi, state.fingerprint.lo},
-                 .offset = state.offset,
-                 .updated_us = state.updated_us,
-                 .label = state.label};
+void Shard::ApplySource(Batch* batch) {
+  SourceState& state = sources_[batch->source->id];
+  TakeSourceStep(*batch->source, batch->ops, now_us_, &state);
+  batch->source_offset = state.offset;
   char* at = journal_->Reserve(kRecordBytesMax);
-  Gate(journal_->Append(EncodeSource(r, at), 1, true));
+  Gate(journal_->Append(EncodeSource(ToRecord(state), at), 1, true));
 }
 
 void Shard::Submit(Batch* batch) {
@@ -425,14 +417,13 @@ void Shard::Submit(Batch* batch) {
   }
   const Position first = journal_->next();
   if (batch->source) {
-    const SourceStep& step = *batch->source;
-    batch->source_offset = SourceOffset(step.id);
+    const Code stands = RefuseSource(batch);
     if (Code refuse = RefuseWrites(); refuse != Code::kOk) {
       FailBatch(batch, refuse);
       return Finish(batch);
     }
-    if (batch->source_offset != step.from) {
-      FailBatch(batch, Code::kConditionNotMet);
+    if (stands != Code::kOk) {
+      FailBatch(batch, stands);
       Gate(journal_->next() - 1);  // the offset told is a durable one
       return Finish(batch);
     }
@@ -443,10 +434,7 @@ void Shard::Submit(Batch* batch) {
   } else {
     DecideOps(batch->ops);
   }
-  if (batch->source) {
-    ApplySource(*batch->source);
-    batch->source_offset = batch->source->to;
-  }
+  if (batch->source) ApplySource(batch);
   QUIPU_ASSERT(!atomic || InOpenFrame(first), "positions {} to {} of one step are in several frames", first,
                journal_->next() - 1);
   Finish(batch);

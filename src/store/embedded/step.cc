@@ -29,7 +29,7 @@ std::vector<std::pair<Shard*, Position>> RunStep(const std::vector<Shard*>& shar
   std::vector<Shard*> participants = Participants(shards, *batch);
   const bool writes = Writes(*batch);
   Shard* source_home = batch->source ? shards[ShardOf(batch->source->id, n)] : nullptr;
-  if (source_home) batch->source_offset = source_home->SourceOffset(batch->source->id);
+  const Code stands = source_home ? source_home->RefuseSource(batch) : Code::kOk;
   for (Shard* shard : participants) {
     Code refuse = shard->closing() ? Code::kUnavailable : Code::kOk;
     if (refuse == Code::kOk && writes) refuse = shard->RefuseWrites();
@@ -37,8 +37,8 @@ std::vector<std::pair<Shard*, Position>> RunStep(const std::vector<Shard*>& shar
     FailBatch(batch, refuse);
     return {};
   }
-  if (source_home && batch->source_offset != batch->source->from) {
-    FailBatch(batch, Code::kConditionNotMet);
+  if (stands != Code::kOk) {
+    FailBatch(batch, stands);
     return {{source_home, source_home->LastPosition()}};
   }
   std::vector<size_t> bytes(n);
@@ -65,10 +65,7 @@ std::vector<std::pair<Shard*, Position>> RunStep(const std::vector<Shard*>& shar
     for (auto& [shard, position] : parts) position = shard->Revealed();
     return parts;
   }
-  if (source_home) {
-    source_home->ApplySource(*batch->source);
-    batch->source_offset = batch->source->to;
-  }
+  if (source_home) source_home->ApplySource(batch);
   auto progress = std::make_shared<StepProgress>();
   progress->parts = parts;
   progress->missing = parts.size();

@@ -93,7 +93,7 @@ void MemoryStore::DecideBatch(Batch* batch) {
     return;
   }
   if (batch->source != nullptr) {
-    ApplySource(*batch->source);
+    TakeSourceStep(*batch->source, batch->ops, now_us_, &state_.sources[batch->source->id]);
     batch->source_offset = batch->source->to;
   }
 }
@@ -258,15 +258,6 @@ void MemoryStore::RecordEvent(const Key& key, const Op& op, Position position, b
                                 .events = 1,
                                 .event_us = op.event_us,
                                 .token = token_kept ? std::string(op.token) : std::string()});
-}
-
-void MemoryStore::ApplySource(const SourceStep& step) {
-  state_.sources[step.id] = {.id = step.id,
-                             .anchor = step.anchor,
-                             .offset = step.to,
-                             .fingerprint = step.fingerprint,
-                             .label = std::string(step.label),
-                             .updated_us = now_us_};
 }
 
 const Namespace* MemoryStore::FindNamespace(NamespaceId id) const {

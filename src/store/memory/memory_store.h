@@ -81,7 +81,6 @@ class MemoryStore final : public EventStore {
   void MutateWhole(const Namespace& ns, const Key& key, Op* op);
   std::vector<Key> MembersOf(NamespaceId ns, std::string_view group);
   void RecordEvent(const Key& key, const Op& op, Position position, bool token_kept);
-  void ApplySource(const SourceStep& step);
 
   int64_t now_ms() const { return now_us_ / 1000; }
   const Namespace* FindNamespace(NamespaceId id) const;
