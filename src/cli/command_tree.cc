@@ -213,13 +213,15 @@ void AddImportCommand(CLI::App* app, Tree* t) {
   import->add_option("--delta", o.spec.delta, "Column with what to add (default: 1 a record)");
   import->add_option("--time", o.spec.time, "Column with the time of the event (default: now)");
   import->add_option("--time-format", o.spec.time_format, "Its form, as in '%d/%m/%Y %H:%M' (default: recognised)");
+  import->add_option("--source", o.spec.source, "Name that sets this log apart from others that begin alike");
   import->add_option("--dead-letter", o.dead_letter, "File to which refused lines are appended");
   import->add_flag("--final-line", o.final_line, "Take a last line without line end: the file will not grow any more");
   import->footer(
       "Columns. clf: host ident user time request method target path query protocol status bytes referer agent.\n"
       "csv, tsv: names of the header line, or numbers from 1. ndjson: dotted paths. lines: line.\n"
       "How far a file was taken is kept by the server, by content: a copy, a compressed or a grown file goes on where\n"
-      "it ended. Options that change what is counted make it another source.");
+      "it ended, and an old copy changes nothing. Options that change what is counted, and --source, make it another\n"
+      "source.");
   import->callback([t] { t->run = [t] { return RunImport(t->common, t->import); }; });
 }
 

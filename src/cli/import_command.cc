@@ -11,6 +11,7 @@ namespace {
 constexpr size_t kBadLinesShown = 5;
 constexpr size_t kBadTextShown = 160;
 constexpr size_t kLabelBytesMax = 255;
+constexpr size_t kUnwrittenBytesMax = 1u << 20;
 
 // Shows progress and bad lines, and keeps the latter.
 class Reporter final : public ingest::ImportObserver {
@@ -22,27 +23,44 @@ class Reporter final : public ingest::ImportObserver {
   void OnProgress(const ingest::ImportTotals& totals, uint64_t stored_read, uint64_t stored_bytes) override {
     progress_.Show({.items = lines_before_ + totals.records_taken, .done = stored_read, .all = stored_bytes});
   }
-  void OnRefused(const ingest::BadRecord& record) override {
+  Status OnRefused(const ingest::BadRecord& record) override {
     if (shown_++ < kBadLinesShown) {
-      progress_.Clear();
       const bool cut = record.text.size() > kBadTextShown;
-      Say(fmt::format("quipu: {}:{}: {}: {}{}", Printable(file_), record.line, Printable(record.reason),
-                      Printable(record.text.substr(0, kBadTextShown)), cut ? "..." : ""));
+      Note(fmt::format("{}:{}: {}: {}{}", Printable(file_), record.line, Printable(record.reason),
+                       Printable(record.text.substr(0, kBadTextShown)), cut ? "..." : ""));
     }
-    if (dead_letters_ == nullptr || !dead_letter_status_.ok()) return;
-    dead_letter_status_ = dead_letters_->Write(std::string(record.text) + "\n");
+    if (dead_letters_ == nullptr) return OkStatus();
+    unwritten_ += record.text;
+    unwritten_ += '\n';
+    return unwritten_.size() < kUnwrittenBytesMax ? OkStatus() : WriteDeadLetters();
+  }
+  Status KeepRefused() override {
+    if (dead_letters_ == nullptr) return OkStatus();
+    QUIPU_RETURN_IF_ERROR(WriteDeadLetters());
+    return dead_letters_->Sync();
+  }
+  void OnRefusedUnknown(uint64_t records, uint64_t first_line, uint64_t last_line) override {
+    Note(
+        fmt::format("{}: the server refused {} of the lines {} to {}, and the answer that said which is lost: they are "
+                    "neither shown nor in the dead-letter file",
+                    Printable(file_), records, first_line, last_line));
   }
   void EndFile(const ingest::ImportTotals& totals) {
     lines_before_ += totals.records_taken;
     progress_.Clear();
   }
   size_t refused() const { return shown_; }
-  const Status& dead_letter_status() const { return dead_letter_status_; }
 
  private:
+  void Note(const std::string& text) {
+    progress_.Clear();
+    Say("quipu: " + text);
+  }
+  Status WriteDeadLetters() { return dead_letters_->Write(std::exchange(unwritten_, {})); }
+
   ProgressLine progress_;
-  std::unique_ptr<rt::ByteOutput> dead_letters_;
-  Status dead_letter_status_;
+  std::unique_ptr<rt::ByteOutput> dead_letters_;  // null: nobody wants them
+  std::string unwritten_;
   std::string file_;
   uint64_t lines_before_ = 0;
   size_t shown_ = 0;
@@ -57,6 +75,7 @@ const std::vector<Column> kColumns = {{"file"},
                                       {"taken", ColumnKind::kNumber},
                                       {"already", ColumnKind::kNumber},
                                       {"refused", ColumnKind::kNumber},
+                                      {"already_refused", ColumnKind::kNumber},
                                       {"counters", ColumnKind::kNumber},
                                       {"seconds", ColumnKind::kNumber},
                                       {"lines_per_second", ColumnKind::kNumber}};
@@ -66,8 +85,9 @@ std::vector<std::string> RowOf(const std::string& file, const ingest::ImportTota
   const auto records = static_cast<double>(totals.records_taken + totals.records_refused);
   return {file,
           std::to_string(totals.records_taken),
-          std::to_string(totals.lines_already),
+          std::to_string(totals.records_already),
           std::to_string(totals.records_refused),
+          std::to_string(totals.records_already_refused),
           std::to_string(totals.counters),
           fmt::format("{:.3f}", seconds),
           fmt::format("{:.0f}", records / seconds)};
@@ -97,20 +117,20 @@ int RunImport(const CommonOptions& common, const ImportOptions& options) {
 
   std::vector<std::vector<std::string>> rows;
   Status status;
-  uint64_t taken = 0;
+  uint64_t taken = 0, refused = 0;
   for (const std::string& file : options.files) {
     reporter.BeginFile(file);
     const int64_t began = s.clock().MonoMicros();
     status = importer.Import(file, LabelOf(file));
     const ingest::ImportTotals& totals = importer.totals();
     reporter.EndFile(totals);
-    taken += totals.records_taken + totals.lines_already;
+    taken += totals.records_taken + totals.records_already;
+    refused += totals.records_refused + totals.records_already_refused;
     rows.push_back(RowOf(file, totals, s.clock().MonoMicros() - began));
     if (totals.bytes_left > 0) {
       Say(fmt::format("quipu: {}: the last line has no line end and was left ({} bytes); --final-line takes it",
                       Printable(file), totals.bytes_left));
     }
-    if (status.ok()) status = reporter.dead_letter_status();
     if (!status.ok()) break;
   }
   Print(RenderRows(s.format(), kColumns, rows));
@@ -125,7 +145,7 @@ int RunImport(const CommonOptions& common, const ImportOptions& options) {
     }
     return code;
   }
-  return taken == 0 && reporter.refused() > 0 ? kExitFailure : kExitDone;
+  return taken == 0 && refused > 0 ? kExitFailure : kExitDone;
 }
 
 }  // namespace quipu::cli

@@ -44,6 +44,7 @@ Aggregator::Added Aggregator::Add(std::string_view name, int64_t minute_ms, int6
     int64_t sum = 0;
     if (__builtin_add_overflow(e.delta, delta, &sum)) return Added::kOverflow;
     e.delta = sum;
+    ++e.records;
     return Added::kYes;
   }
   const bool allowed = IsCounterName(name);
@@ -54,7 +55,8 @@ Aggregator::Added Aggregator::Add(std::string_view name, int64_t minute_ms, int6
                       .hash = hash,
                       .name_hash = name_hash,
                       .minute_ms = minute_ms,
-                      .delta = delta});
+                      .delta = delta,
+                      .records = 1});
   arena_.append(name);
   slots_[at] = static_cast<uint32_t>(entries_.size());
   if (entries_.size() * 2 > slots_.size()) Grow();
@@ -67,6 +69,7 @@ StepEntry Aggregator::entry(size_t i) const {
           .name_hash = e.name_hash,
           .minute_ms = e.minute_ms,
           .delta = e.delta,
+          .records = e.records,
           .refused = e.refused};
 }
 

@@ -20,6 +20,7 @@ struct StepEntry {
   uint64_t name_hash = 0;
   int64_t minute_ms = 0;  // start of the minute, or kNoEventTime
   int64_t delta = 0;
+  uint32_t records = 0;
   bool refused = false;  // the name is not allowed; its lines are refused
 };
 
@@ -47,6 +48,7 @@ class Aggregator {
     uint64_t name_hash;
     int64_t minute_ms;
     int64_t delta;
+    uint32_t records;  // that were added
   };
   void Grow();
 

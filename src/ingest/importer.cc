@@ -18,17 +18,17 @@ constexpr size_t kStepBytesMin = 64u << 10;
 constexpr size_t kStepBytesFirst = 1u << 20;
 constexpr int64_t kFirstPauseUs = 20'000, kLongestPauseUs = 1'000'000;
 
-uint64_t CountLines(std::string_view bytes) {
-  return static_cast<uint64_t>(std::count(bytes.begin(), bytes.end(), '\n'));
-}
-
 }  // namespace
 
 // One content, from its first byte to its last.
 class Importer::Run {
  public:
   Run(Importer* importer, std::string path, std::string label)
-      : in_(*importer), path_(std::move(path)), label_(std::move(label)), last_progress_us_(Now()) {}
+      : in_(*importer),
+        path_(std::move(path)),
+        label_(std::move(label)),
+        cutter_(importer->parser_),
+        last_progress_us_(Now()) {}
 
   Status Go() {
     for (;;) {
@@ -47,24 +47,6 @@ class Importer::Run {
   const ImportTotals& totals() const { return totals_; }
 
  private:
-  struct Refusal {
-    size_t at, size;  // in the step's content
-    uint64_t line;
-    const char* reason;
-  };
-  // A step that was sent, with all that is needed to cut it again.
-  struct Sent {
-    std::string content;
-    uint64_t from = 0, to = 0;
-    RunningDigest before;
-    Digest fingerprint;
-    uint64_t line_before = 0;
-    bool inside_line_before = false;
-    uint64_t records = 0;
-    std::vector<Refusal> refused;
-    std::vector<uint64_t> names;  // hashes
-  };
-
   int64_t Now() const { return in_.host_.clock->MonoMicros(); }
 
   // Calls `attempt` until it succeeds, fails for good, or the patience ends.
@@ -111,9 +93,10 @@ class Importer::Run {
     }
     const std::string_view first = std::string_view(head).substr(0, record);
     anchor_ = AnchorOf(DigestToHex(in_.specification_), WithoutLineEnd(first.substr(0, first.find('\n'))));
-    header_bytes_ = in_.parser_->format().has_header() ? record : 0;
+    const bool has_header = in_.parser_->format().has_header();
+    cutter_.Begin(record, has_header ? record : 0);
     Status status = OkStatus();
-    if (header_bytes_ > 0) status = in_.parser_->Begin(WithoutLineEnd(first));
+    if (has_header) status = in_.parser_->Begin(WithoutLineEnd(first));
     reader_->PutBack(head);
     return status;
   }
@@ -123,14 +106,16 @@ class Importer::Run {
     id_ = UnusedSourceId(anchor_, known);
     SourceMatcher matcher(std::move(known));
     std::string buffer(kSkipBytes, '\0'), held;
-    uint64_t lines = 0;
+    uint64_t lines = 0, line_end = 0;  // where the last line ends
     StandAt(0, RunningDigest(), 0, false);
+    known_refused_ = 0;
     while (matcher.BytesToNext() > 0) {
       const size_t want = static_cast<size_t>(std::min<uint64_t>(matcher.BytesToNext(), buffer.size()));
       QUIPU_ASSIGN_OR_RETURN(const size_t n, reader_->Read(std::span(buffer).first(want)));
       if (n == 0) break;
       const std::string_view bytes(buffer.data(), n);
       lines += CountLines(bytes);
+      if (const size_t last = bytes.rfind('\n'); last != bytes.npos) line_end = matcher.offset() + last + 1;
       if (!reader_->can_reopen()) held.append(bytes);
       if (held.size() > kPipeHeldBytesMax) {
         return Status(Code::kTooLarge, fmt::format("{}: more than {} bytes must be read to know how far it was taken "
@@ -141,10 +126,11 @@ class Importer::Run {
       held.clear();
       StandAt(matcher.offset(), matcher.digest(), lines, bytes.back() != '\n');
       id_ = matcher.best()->id;
+      known_refused_ = matcher.best()->stands.refused;
     }
-    const uint64_t header_lines = offset_ > 0 && header_bytes_ > 0 ? 1 : 0;
-    const uint64_t own = totals_.records_taken + totals_.records_refused;
-    totals_.lines_already = std::max(totals_.lines_already, std::max(line_, own + header_lines) - own - header_lines);
+    if (const auto longer = matcher.longer()) return TakeNothing(*longer, matcher.offset(), line_end);
+    found_at_ = offset_;
+    if (matcher.best()) CountAlready(matcher.best()->stands);
     if (offset_ == matcher.offset()) return OkStatus();
     // Read further than the source goes.
     if (!reader_->can_reopen()) {
@@ -152,13 +138,41 @@ class Importer::Run {
       return OkStatus();
     }
     QUIPU_ASSIGN_OR_RETURN(reader_, ContentReader::Open(path_));
+    RunningDigest again;
     for (uint64_t skipped = 0; skipped < offset_;) {
       const size_t want = static_cast<size_t>(std::min<uint64_t>(offset_ - skipped, buffer.size()));
       QUIPU_ASSIGN_OR_RETURN(const size_t n, reader_->Read(std::span(buffer).first(want)));
       if (n == 0) return Status(Code::kUnavailable, fmt::format("{}: became shorter while it was read", label_));
+      again.Update(std::string_view(buffer).substr(0, n));
       skipped += n;
     }
+    if (again.Value() == digest_.Value()) return OkStatus();
+    return Status(Code::kUnavailable, fmt::format("{}: changed while it was read", label_));
+  }
+
+  // The content agrees with a source that was taken further, and ends: there is nothing to count, or no telling.
+  Status TakeNothing(const SourceMatcher::Longer& longer, uint64_t size, uint64_t line_end) {
+    const Mark& agreed = longer.agreed;
+    if (agreed.offset < (in_.options_.final_line ? size : line_end)) {
+      return Status(
+          Code::kConditionNotMet,
+          fmt::format("{}: its first {} bytes are those of a longer log, imported as {} up to byte {}; of its other {} "
+                      "bytes that cannot be told. Nothing is counted: a copy of that log, older or cut, is counted "
+                      "already; if it is a log of its own, --source NAME counts it as that",
+                      label_, agreed.offset, longer.source->label, longer.source->stands.offset, size - agreed.offset));
+    }
+    CountAlready(agreed);
+    totals_.bytes_left = size > agreed.offset ? size - line_end : 0;
+    nothing_ = true;
     return OkStatus();
+  }
+
+  void CountAlready(const Mark& stands) {
+    // What this import took itself is no earlier one's.
+    const uint64_t own = totals_.records_taken, own_refused = totals_.records_refused;
+    totals_.records_already = std::max(totals_.records_already, stands.taken - std::min(stands.taken, own));
+    totals_.records_already_refused =
+        std::max(totals_.records_already_refused, stands.refused - std::min(stands.refused, own_refused));
   }
 
   void StandAt(uint64_t offset, const RunningDigest& digest, uint64_t line, bool inside_line) {
@@ -206,18 +220,23 @@ class Importer::Run {
   }
 
   Status CutAndSend() {
-    Sent step;
+    CutStep step;
     step.content = std::move(tail_);
     tail_.clear();
     step.from = offset_;
     step.before = digest_;
     step.line_before = line_;
     step.inside_line_before = inside_line_;
-    sums_.Clear();
     size_t used = 0;
+    StepCutter::Limits limits;
     for (size_t want = std::min(next_bytes_, in_.options_.step_bytes); used == 0; want = kRecordBytesMax) {
       QUIPU_RETURN_IF_ERROR(Fill(&step.content, want));
-      QUIPU_ASSIGN_OR_RETURN(used, ParseContent(&step));
+      limits = {.entries = in_.options_.step_entries,
+                .name_bytes = in_.options_.step_name_bytes,
+                .take_rest = end_ && in_.options_.final_line};
+      Result<size_t> cut = cutter_.Cut(limits, &step);
+      if (!cut.ok()) return Status(cut.code(), fmt::format("{}: {}", label_, cut.status().message()));
+      used = *cut;
       if (used == 0 && !end_ && step.content.size() >= kRecordBytesMax) return NoLineEnd(line_ + 1);
       if (used == 0 && end_) {
         totals_.bytes_left = step.content.size();
@@ -226,70 +245,43 @@ class Importer::Run {
     }
     tail_ = step.content.substr(used);
     // Reads about as much as the next step can take, since what it cannot is moved.
-    next_bytes_ = std::max(kStepBytesMin, sums_full() ? used + used / 4 : std::min(2 * next_bytes_, kRecordBytesMax));
-    step.content.resize(used);
+    next_bytes_ =
+        std::max(kStepBytesMin, cutter_.full(limits) ? used + used / 4 : std::min(2 * next_bytes_, kRecordBytesMax));
     // What did not fit is still to be cut, even if the input has ended.
     if (!tail_.empty() && end_ && (in_.options_.final_line || tail_.find('\n') != std::string::npos)) end_ = false;
     if (end_) totals_.bytes_left = tail_.size();
-    digest_.Update(step.content);
-    step.fingerprint = digest_.Value();
-    offset_ = step.to = step.from + used;
-    for (size_t i = 0; i < sums_.size(); ++i) {
-      if (!sums_.entry(i).refused) step.names.push_back(sums_.entry(i).name_hash);
+    cutter_.End(used, &digest_, &step);
+    offset_ = step.to;
+    line_ = step.line_after;
+    inside_line_ = false;
+    if (Status told = TellRefused(step); !told.ok()) {
+      TakeLastAnswers();
+      return told;
     }
     const Status status = in_.link_->SendStep({.id = id_,
                                                .anchor = anchor_,
                                                .fingerprint = step.fingerprint,
                                                .from = step.from,
                                                .to = step.to,
-                                               .label = label_},
-                                              sums_);
+                                               .label = label_,
+                                               .new_reader = step.from == found_at_ && step.from > 0,
+                                               .refused = step.refused.size(),
+                                               .marks = step.marks},
+                                              cutter_.sums());
     sent_.push_back(std::move(step));
     return status.ok() ? status : Recover(status);
   }
 
-  // Parses whole records from the step's content into sums_; how many bytes they have.
-  Result<size_t> ParseContent(Sent* step) {
-    const std::string_view content = step->content;
-    size_t at = 0;
-    if (step->from == 0 && header_bytes_ > 0) {
-      if (content.size() < header_bytes_) return size_t{0};
-      at = header_bytes_;
-      line_ += CountLines(content.substr(0, at));
-    } else if (inside_line_ && !content.empty()) {
-      // --final-line took a line whose end has come since.
-      at = content.starts_with("\r\n") ? 2 : 1;
-      if (content[at - 1] != '\n') {
-        return Status(Code::kConditionNotMet, fmt::format("{}: line {} was taken with --final-line before it was "
-                                                          "complete and has grown since",
-                                                          label_, line_ + 1));
-      }
-      inside_line_ = false;
-      ++line_;
+  // Before the step may be committed, since after that nobody comes by its records again.
+  Status TellRefused(const CutStep& step) {
+    bool told = false;
+    for (const CutStep::Refusal& r : step.refused) {
+      if (step.from + r.at < told_to_) continue;
+      QUIPU_RETURN_IF_ERROR(in_.observer_->OnRefused(step.bad(r)));
+      told = true;
     }
-    while (at < content.size() && !sums_full()) {
-      const std::string_view rest = content.substr(at);
-      size_t size = in_.parser_->format().RecordSize(rest);
-      if (size == kIncomplete && end_ && in_.options_.final_line) size = rest.size();
-      if (size == kIncomplete) break;
-      ParseRecord(rest.substr(0, size), at, step);
-      at += size;
-    }
-    return at;
-  }
-
-  bool sums_full() const {
-    return sums_.size() >= in_.options_.step_entries || sums_.name_bytes() >= in_.options_.step_name_bytes;
-  }
-
-  void ParseRecord(std::string_view record, size_t at, Sent* step) {
-    ++line_;
-    const std::string_view text = WithoutLineEnd(record);
-    if (text.empty()) return;  // blank lines say nothing
-    ++step->records;
-    if (const char* reason = in_.parser_->Parse(text, &sums_))
-      step->refused.push_back({at, record.size(), line_, reason});
-    line_ += CountLines(text);  // of quoted line ends
+    told_to_ = std::max(told_to_, step.to);
+    return told ? in_.observer_->KeepRefused() : OkStatus();
   }
 
   // ---- answers
@@ -298,63 +290,36 @@ class Importer::Run {
     Result<StepAnswer> answer = in_.link_->ReceiveAnswer();
     if (!answer.ok()) return Recover(answer.status());
     if (!answer->applied) return Recover(OkStatus());
-    Acknowledge(*answer);
-    return OkStatus();
+    const Status status = Acknowledge(*answer);
+    if (!status.ok()) TakeLastAnswers();
+    return status;
+  }
+
+  // The import ends here; what is under way is taken note of if that is simple.
+  void TakeLastAnswers() {
+    while (!sent_.empty()) {
+      Result<StepAnswer> answer = in_.link_->ReceiveAnswer();
+      if (!answer.ok() || !answer->applied || !Acknowledge(*answer).ok()) return;
+    }
   }
 
   // The oldest step is committed.
-  void Acknowledge(const StepAnswer& answer) {
-    Sent& step = sent_.front();
-    std::vector<std::pair<BadRecord, std::string>> bad;
-    for (const Refusal& r : step.refused) {
-      const std::string_view text = std::string_view(step.content).substr(r.at, r.size);
-      bad.push_back({{.line = r.line, .reason = r.reason, .text = WithoutLineEnd(text)}, ""});
-    }
-    if (!answer.refused.empty()) FindRefusedByServer(step, answer.refused, &bad);
-    totals_.records_taken += step.records - bad.size();
-    totals_.records_refused += bad.size();
+  Status Acknowledge(const StepAnswer& answer) {
+    const CutStep step = std::move(sent_.front());
+    sent_.pop_front();
+    std::vector<BadRecord> bad;
+    if (!answer.refused.empty()) bad = cutter_.RecordsOf(step, answer.refused);
+    const uint64_t refused = step.refused.size() + bad.size();
+    totals_.records_taken += step.records - refused;
+    totals_.records_refused += refused;
     totals_.steps += 1;
+    known_refused_ += refused;
     for (const uint64_t name : step.names) names_.insert(name);
     totals_.counters = names_.size();
-    for (auto& [record, reason] : bad) {
-      if (!reason.empty()) record.reason = reason;
-      in_.observer_->OnRefused(record);
-    }
     last_progress_us_ = Now();
     in_.observer_->OnProgress(totals_, reader_->stored_bytes_read(), reader_->stored_bytes());
-    sent_.pop_front();
-  }
-
-  // The records behind entries that the server refused: the step is parsed once more to find them.
-  void FindRefusedByServer(const Sent& step, const std::vector<RefusedEntry>& refused,
-                           std::vector<std::pair<BadRecord, std::string>>* bad) {
-    Aggregator sums;
-    std::vector<std::pair<size_t, BadRecord>> counted;  // by entry
-    const std::string_view content = step.content;
-    uint64_t line = step.line_before;
-    size_t at = step.from == 0 ? header_bytes_ : 0;
-    line += CountLines(content.substr(0, at));
-    while (at < content.size()) {
-      size_t size = in_.parser_->format().RecordSize(content.substr(at));
-      if (size == kIncomplete) size = content.size() - at;
-      const std::string_view text = WithoutLineEnd(content.substr(at, size));
-      at += size;
-      ++line;
-      if (!text.empty() && in_.parser_->Parse(text, &sums) == nullptr) {
-        counted.push_back({sums.last(), {.line = line, .reason = {}, .text = text}});
-      }
-      line += CountLines(text);
-    }
-    std::vector<size_t> sent;  // entry numbers in the order in which they were sent
-    for (size_t i = 0; i < sums.size(); ++i) {
-      if (!sums.entry(i).refused) sent.push_back(i);
-    }
-    for (const RefusedEntry& r : refused) {
-      if (r.index >= sent.size()) continue;
-      for (const auto& [entry, record] : counted) {
-        if (entry == sent[r.index]) bad->push_back({record, r.reason});
-      }
-    }
+    for (const BadRecord& record : bad) QUIPU_RETURN_IF_ERROR(in_.observer_->OnRefused(record));
+    return bad.empty() ? OkStatus() : in_.observer_->KeepRefused();
   }
 
   // Nobody knows what became of the steps under way, or the source stands elsewhere. Asks where it stands, drops what
@@ -380,18 +345,34 @@ class Importer::Run {
     if (!status.ok()) return status;
 
     const auto ours = std::find_if(known.begin(), known.end(), [this](const KnownSource& s) { return s.id == id_; });
-    const uint64_t stands = ours == known.end() ? 0 : ours->offset;
+    const Mark stands = ours == known.end() ? Mark() : ours->stands;
     size_t committed = 0;
-    if (stands == sent_.front().from) {
-      moved_ = stands > 0 && ours->fingerprint != sent_.front().before.Value();
+    if (stands.offset == sent_.front().from) {
+      moved_ = stands.offset > 0 && stands.fingerprint != sent_.front().before.Value();
     } else {
-      while (committed < sent_.size() && sent_[committed].to != stands) ++committed;
-      moved_ = committed == sent_.size() || sent_[committed].fingerprint != ours->fingerprint;
+      while (committed < sent_.size() && sent_[committed].to != stands.offset) ++committed;
+      moved_ = committed == sent_.size() || sent_[committed].fingerprint != stands.fingerprint;
       ++committed;
     }
     if (moved_) return OkStatus();
-    for (; committed > 0; --committed) Acknowledge({.applied = true, .offset = stands, .refused = {}});
+    if (committed > 0) QUIPU_RETURN_IF_ERROR(AcknowledgeUnheard(committed, stands));
     CutAgain();
+    return OkStatus();
+  }
+
+  // So many steps are committed, and their answers are lost. What the server refused of them is known by number only.
+  Status AcknowledgeUnheard(size_t steps, const Mark& stands) {
+    const uint64_t first_line = sent_.front().line_before + 1;
+    const uint64_t last_line = steps < sent_.size() ? sent_[steps].line_before : line_;
+    for (; steps > 0; --steps) {
+      QUIPU_RETURN_IF_ERROR(Acknowledge({.applied = true, .offset = stands.offset, .refused = {}}));
+    }
+    const uint64_t refused = stands.refused - std::min(stands.refused, known_refused_);
+    if (refused == 0) return OkStatus();
+    known_refused_ = stands.refused;
+    totals_.records_taken -= std::min(totals_.records_taken, refused);
+    totals_.records_refused += refused;
+    in_.observer_->OnRefusedUnknown(refused, first_line, last_line);
     return OkStatus();
   }
 
@@ -404,7 +385,7 @@ class Importer::Run {
     tail_.clear();
     end_ = false;
     if (sent_.empty()) return;
-    const Sent& first = sent_.front();
+    const CutStep& first = sent_.front();
     StandAt(first.from, first.before, first.line_before, first.inside_line_before);
     for (auto step = sent_.rbegin(); step != sent_.rend(); ++step) reader_->PutBack(step->content);
     sent_.clear();
@@ -417,8 +398,11 @@ class Importer::Run {
   std::unique_ptr<ContentReader> reader_;
   Digest anchor_, id_;
   size_t header_bytes_ = 0;
-  bool nothing_ = false;  // not even one whole record
-  bool moved_ = false;    // the source is not where this import thought
+  uint64_t found_at_ = 0;       // where the source stood when this import found it
+  uint64_t known_refused_ = 0;  // the source's refused records, as of the last step known to be committed
+  uint64_t told_to_ = 0;        // refused records before this offset have been told
+  bool nothing_ = false;        // not even one whole record
+  bool moved_ = false;          // the source is not where this import thought
 
   // Where cutting stands.
   uint64_t offset_ = 0;
@@ -428,8 +412,8 @@ class Importer::Run {
   std::string tail_;          // read, not cut
   size_t next_bytes_ = kStepBytesFirst;
   bool end_ = false;  // nothing more to read or cut
-  Aggregator sums_;
-  std::deque<Sent> sent_;
+  StepCutter cutter_;
+  std::deque<CutStep> sent_;
   int64_t last_progress_us_;
 };
 

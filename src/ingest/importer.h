@@ -10,8 +10,10 @@
 // Memory    About 20 MiB, whatever the size of the content; plus 16 bytes for each counter touched.
 // Errors    What ends an import: kInvalidArgument (options, damaged compression, a record that does not end),
 // kNotFound,
-//           kUnavailable and unknown outcomes that last longer than the patience, and every other refusal of the
-//           server. What was taken until then stays taken; the same import again goes on from there.
+//           kConditionNotMet (a content that may be a beginning of a source that was taken further, or a line that has
+//           grown), kUnavailable (a content that changes while it is read) and unknown outcomes that last longer than
+//           the patience, the observer's errors, and every other refusal of the server. What was taken until then stays
+//           taken; the same import again goes on from there.
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -26,21 +28,16 @@
 #include "ingest/ingest_link.h"
 #include "ingest/record_parser.h"
 #include "ingest/source_identity.h"
+#include "ingest/step_cutter.h"
 
 namespace quipu::ingest {
 
-// A record that was not counted.
-struct BadRecord {
-  uint64_t line = 0;  // of the content, from 1
-  std::string_view reason;
-  std::string_view text;
-};
-
 struct ImportTotals {
-  uint64_t records_taken = 0;    // counted now
-  uint64_t lines_already = 0;    // counted by an earlier import
-  uint64_t records_refused = 0;  // now
-  uint64_t counters = 0;         // different names touched now
+  uint64_t records_taken = 0;            // counted now
+  uint64_t records_already = 0;          // counted by an earlier import
+  uint64_t records_refused = 0;          // now
+  uint64_t records_already_refused = 0;  // by an earlier import
+  uint64_t counters = 0;                 // different names touched now
   uint64_t steps = 0;
   uint64_t bytes_left = 0;  // of a last line without its end, not taken
 };
@@ -49,8 +46,14 @@ class ImportObserver {
  public:
   // After each step: totals of this content, and how much of the stored file is read (of 0: unknown).
   virtual void OnProgress(const ImportTotals& /*totals*/, uint64_t /*stored_read*/, uint64_t /*stored_bytes*/) {}
-  // Once its step is committed.
-  virtual void OnRefused(const BadRecord& /*record*/) {}
+  // A record that is not counted: what cannot be read as one before its step is sent, what the server refuses after.
+  // Once in an import, but again in the next one if this one ends before the step is committed. An error ends the
+  // import; the step is not sent.
+  virtual Status OnRefused(const BadRecord& /*record*/) { return OkStatus(); }
+  // What OnRefused was told must outlast a crash from here on.
+  virtual Status KeepRefused() { return OkStatus(); }
+  // The server refused so many among these lines; the answer that said which is lost.
+  virtual void OnRefusedUnknown(uint64_t /*records*/, uint64_t /*first_line*/, uint64_t /*last_line*/) {}
   virtual ~ImportObserver() = default;
 };
 

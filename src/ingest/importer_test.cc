@@ -1,8 +1,8 @@
 #include "ingest/importer.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
+
+#include "ingest/importer_testing.h"
 
 namespace quipu::ingest {
 namespace {
@@ -11,155 +11,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
 using ::testing::UnorderedElementsAre;
-
-// A server that keeps counts and sources as the real one does: a step applies only where its source stands.
-class FakeServer {
- public:
-  struct Source {
-    Digest anchor;
-    uint64_t offset = 0;
-    Digest fingerprint;
-  };
-  std::map<std::string, int64_t> counts;
-  std::map<std::pair<std::string, int64_t>, int64_t> by_minute;
-  std::map<Digest, Source> sources;
-  std::map<std::string, std::string> refuse;  // counter -> reason
-  size_t entries_max = 1u << 20;
-  int steps_applied = 0;
-};
-
-// What a request does on its way: chosen by the test, one a request, kNone when used up.
-enum class Fault { kNone, kLostBefore, kLostAfter, kDown, kKill };
-
-class FakeLink final : public IngestLink {
- public:
-  explicit FakeLink(FakeServer* server) : server_(server) {}
-  std::deque<Fault> faults;
-  bool killed = false;
-  int finds = 0;
-
-  Result<std::vector<KnownSource>> FindSources(Digest anchor) override {
-    ++finds;
-    if (killed || down) return Status(Code::kUnavailable, "nobody there");
-    std::vector<KnownSource> out;
-    for (const auto& [id, source] : server_->sources) {
-      if (source.anchor == anchor) out.push_back({id, source.offset, source.fingerprint});
-    }
-    return out;
-  }
-
-  Status SendStep(const Step& step, const Aggregator& sums) override {
-    if (killed || down) return Status(Code::kUnavailable, "nobody there");
-    Fault fault = Fault::kNone;
-    if (!faults.empty()) {
-      fault = faults.front();
-      faults.pop_front();
-    }
-    if (fault == Fault::kDown) return Status(Code::kUnavailable, "refused");
-    Result<StepAnswer> answer = Status(Code::kUnknownOutcome, "connection lost");
-    if (fault != Fault::kLostBefore) {
-      const Result<StepAnswer> applied = Apply(step, sums);
-      if (fault == Fault::kNone) answer = applied;
-    }
-    if (fault == Fault::kKill) killed = true;
-    answers_.push_back(answer);
-    return OkStatus();
-  }
-
-  Result<StepAnswer> ReceiveAnswer() override {
-    if (answers_.empty()) return Status(Code::kUnknownOutcome, "connection lost");
-    Result<StepAnswer> answer = answers_.front();
-    answers_.pop_front();
-    return answer;
-  }
-  void Reset() override { answers_.clear(); }
-  bool down = false;
-
- private:
-  Result<StepAnswer> Apply(const Step& step, const Aggregator& sums) {
-    if (sums.size() > server_->entries_max) return Status(Code::kTooLarge, "ERR batch too large");
-    const auto known = server_->sources.find(step.id);
-    const uint64_t stands = known == server_->sources.end() ? 0 : known->second.offset;
-    if (stands != step.from) return StepAnswer{.applied = false, .offset = stands, .refused = {}};
-    StepAnswer answer{.applied = true, .offset = step.to, .refused = {}};
-    size_t index = 0;
-    for (size_t i = 0; i < sums.size(); ++i) {
-      const StepEntry e = sums.entry(i);
-      if (e.refused) continue;
-      const std::string name(e.name);
-      if (server_->refuse.contains(name))
-        answer.refused.push_back({index, server_->refuse[name]});
-      else {
-        server_->counts[name] += e.delta;
-        server_->by_minute[{name, e.minute_ms}] += e.delta;
-      }
-      ++index;
-    }
-    server_->sources[step.id] = {step.anchor, step.to, step.fingerprint};
-    ++server_->steps_applied;
-    return answer;
-  }
-
-  FakeServer* server_;
-  std::deque<Result<StepAnswer>> answers_;
-};
-
-class FakeClock final : public rt::Clock {
- public:
-  int64_t WallMicros() const override { return now; }
-  int64_t MonoMicros() const override { return now; }
-  int64_t now = 1'000'000;
-};
-class Half final : public rt::Random {
- public:
-  uint64_t Next() override { return 10'000; }
-};
-
-class Refusals final : public ImportObserver {
- public:
-  void OnRefused(const BadRecord& r) override { all.push_back(fmt::format("{}:{}:{}", r.line, r.reason, r.text)); }
-  std::vector<std::string> all;
-};
-
-const ImportSpec kLines = {.ns = "", .format = "lines", .key = "{line}", .delta = "", .time = "", .time_format = ""};
-const ImportSpec kCsv = {.ns = "", .format = "csv", .key = "{item}", .delta = "n", .time = "", .time_format = ""};
-
-class ImporterTest : public ::testing::Test {
- protected:
-  void SetUp() override { dir_ = rt::MakeTemporaryDir("quipu-test").value(); }
-  void TearDown() override { rt::RemoveTree(dir_).Ignore("a leftover in the temporary directory"); }
-
-  std::string Write(std::string_view bytes) {
-    const std::string path = fmt::format("{}/{}", dir_, files_++);
-    EXPECT_TRUE(rt::ByteOutput::Append(path).value()->Write(bytes).ok());
-    return path;
-  }
-  static void Append(const std::string& path, std::string_view bytes) {
-    EXPECT_TRUE(rt::ByteOutput::Append(path).value()->Write(bytes).ok());
-  }
-
-  // A new importing process on the same server.
-  Status Import(const std::string& path, const ImportSpec& spec = kLines, std::deque<Fault> faults = {}) {
-    FakeLink link(&server_);
-    link.faults = std::move(faults);
-    const std::unique_ptr<RecordParser> parser = RecordParser::Make(spec).value();
-    const client::RetryHost host{
-        .clock = &clock_, .random = &random_, .pause = [this](int64_t us) { clock_.now += us; }};
-    Importer importer(parser.get(), DigestOf(SpecificationText(spec)), &link, host, options_, &refusals_);
-    const Status status = importer.Import(path, "a file");
-    totals_ = importer.totals();
-    return status;
-  }
-
-  FakeServer server_;
-  FakeClock clock_;
-  Half random_;
-  Refusals refusals_;
-  ImportOptions options_;
-  ImportTotals totals_;
-  std::string dir_;
-  int files_ = 0;
-};
 
 TEST_F(ImporterTest, CountsEachLineOnce) {
   ASSERT_TRUE(Import(Write("a\nb\r\na\n\n")).ok());
@@ -175,7 +26,7 @@ TEST_F(ImporterTest, ASecondImportChangesNothingUnderAnyName) {
   ASSERT_TRUE(Import(Write(content)).ok());
   EXPECT_EQ(server_.counts, before);
   EXPECT_EQ(totals_.records_taken, 0u);
-  EXPECT_EQ(totals_.lines_already, 3u);
+  EXPECT_EQ(totals_.records_already, 3u);
 }
 
 TEST_F(ImporterTest, AGrownFileContinuesWhereItEnded) {
@@ -185,7 +36,7 @@ TEST_F(ImporterTest, AGrownFileContinuesWhereItEnded) {
   ASSERT_TRUE(Import(path).ok());
   EXPECT_THAT(server_.counts, UnorderedElementsAre(Pair("a", 2), Pair("b", 1), Pair("c", 1)));
   EXPECT_EQ(totals_.records_taken, 2u);
-  EXPECT_EQ(totals_.lines_already, 2u);
+  EXPECT_EQ(totals_.records_already, 2u);
 }
 
 TEST_F(ImporterTest, FilesThatBeginAlikeAreDifferentSources) {
@@ -200,12 +51,12 @@ TEST_F(ImporterTest, FilesThatBeginAlikeAreDifferentSources) {
 
 TEST_F(ImporterTest, TheFurthestOfSeveralMatchesIsTakenAndAShorterCandidateCostsNothing) {
   ASSERT_TRUE(Import(Write("h\n1\n2\n3\nother\n")).ok());
-  ASSERT_TRUE(Import(Write("h\n1\n")).ok());  // counts again: a shorter file is another file
-  ASSERT_TRUE(Import(Write("h\n1\n2\n")).ok());
-  EXPECT_EQ(totals_.lines_already, 2u) << "the longer candidate does not match and is read past";
+  ASSERT_TRUE(Import(Write("h\n2\n")).ok());
+  ASSERT_TRUE(Import(Write("h\n2\n2\n")).ok());
+  EXPECT_EQ(totals_.records_already, 2u) << "the longer candidate does not match and is read past";
   EXPECT_EQ(totals_.records_taken, 1u);
   EXPECT_EQ(server_.counts["h"], 2);
-  EXPECT_EQ(server_.counts["2"], 2);
+  EXPECT_EQ(server_.counts["2"], 3);
 }
 
 TEST_F(ImporterTest, TheSameFileCountedAnotherWayIsAnotherSource) {
@@ -224,7 +75,7 @@ TEST_F(ImporterTest, AHeaderIsReadAgainOnResumeAndNeverCounted) {
   EXPECT_EQ(totals_.records_taken, 1u);
   Append(path, "y,3\n\"x\",5\n");
   ASSERT_TRUE(Import(path, kCsv).ok());
-  EXPECT_EQ(totals_.lines_already, 1u);
+  EXPECT_EQ(totals_.records_already, 1u);
   EXPECT_THAT(server_.counts, UnorderedElementsAre(Pair("x", 7), Pair("y", 3)));
 }
 
@@ -279,6 +130,60 @@ TEST_F(ImporterTest, WhatTheServerRefusesIsReportedLineByLine) {
   ASSERT_TRUE(Import(Write("a\nb\nc\nb\n")).ok());
   EXPECT_THAT(refusals_.all, ElementsAre("2:OVERFLOW:b", "4:OVERFLOW:b"));
   EXPECT_EQ(totals_.records_taken, 2u);
+}
+
+TEST_F(ImporterTest, WhatAnEarlierImportRefusedIsCalledThat) {
+  server_.refuse["b"] = "OVERFLOW";
+  const std::string path = Write("item,n\nx,2\nx,two\nb,1\nb,1\n");
+  ASSERT_TRUE(Import(path, kCsv).ok());
+  EXPECT_EQ(totals_.records_refused, 3u);
+  ASSERT_TRUE(Import(path, kCsv).ok());
+  EXPECT_EQ(totals_.records_already, 1u);
+  EXPECT_EQ(totals_.records_already_refused, 3u);
+  EXPECT_EQ(totals_.records_refused, 0u);
+  EXPECT_EQ(refusals_.all.size(), 3u) << "nothing is told twice";
+}
+
+TEST_F(ImporterTest, RefusedLinesAreKeptBeforeTheirStepIsSent) {
+  refusals_.disk = Status(Code::kStorageFull, "no space left");
+  const std::string path = Write("item,n\nx,2\nx,two\n");
+  EXPECT_EQ(Import(path, kCsv).code(), Code::kStorageFull);
+  EXPECT_TRUE(server_.sources.empty()) << "a step must not be sent before its refused lines are safe";
+  refusals_.disk = OkStatus();
+  ASSERT_TRUE(Import(path, kCsv).ok());
+  EXPECT_EQ(refusals_.kept, 1u);
+  EXPECT_EQ(server_.counts["x"], 2);
+}
+
+TEST_F(ImporterTest, RefusedLinesAreKeptOnceInAnImportHoweverOftenTheirStepIsSent) {
+  const std::string path = Write("item,n\nx,two\nx,2\n");
+  ASSERT_TRUE(Import(path, kCsv, {Fault::kLostBefore, Fault::kDown, Fault::kLostBefore}).ok());
+  EXPECT_EQ(refusals_.all.size(), 1u);
+  EXPECT_EQ(totals_.records_refused, 1u);
+}
+
+TEST_F(ImporterTest, AnImportThatDiesAfterItsStepWasTakenHasKeptTheRefusedLines) {
+  const std::string path = Write("item,n\nx,two\nx,2\n");
+  EXPECT_FALSE(Import(path, kCsv, {Fault::kKill}).ok());
+  EXPECT_EQ(refusals_.kept, 1u);
+  EXPECT_EQ(server_.counts["x"], 2);
+  ASSERT_TRUE(Import(path, kCsv).ok());
+  EXPECT_EQ(totals_.records_already_refused, 1u);
+}
+
+TEST_F(ImporterTest, OfALostAnswerTheNumberOfRefusedLinesIsKnown) {
+  server_.refuse["b"] = "OVERFLOW";
+  ASSERT_TRUE(Import(Write("a\nb\nc\nb\n"), kLines, {Fault::kLostAfter}).ok());
+  EXPECT_THAT(refusals_.unknown, ElementsAre("2 of 1 to 4"));
+  EXPECT_EQ(totals_.records_taken, 2u);
+  EXPECT_EQ(totals_.records_refused, 2u);
+}
+
+TEST_F(ImporterTest, SumsThatWouldOverflowAreCutIntoSteps) {
+  ASSERT_TRUE(Import(Write("item,n\nx,9223372036854775807\nx,1\nx,-9223372036854775808\n"), kCsv).ok());
+  EXPECT_EQ(totals_.records_taken, 3u);
+  EXPECT_TRUE(refusals_.all.empty());
+  EXPECT_EQ(server_.steps_applied, 2);
 }
 
 TEST_F(ImporterTest, EventTimesAreSummedByTheMinute) {

@@ -13,6 +13,18 @@ Status Unexpected(std::string_view command) {
   return Status(Code::kInternal, fmt::format("the server's answer to {} has an unexpected form", command));
 }
 
+Result<Mark> MarkOf(const Reply& offset, const Reply& fingerprint, const Reply& taken, const Reply& refused) {
+  Mark mark;
+  QUIPU_ASSIGN_OR_RETURN(mark.fingerprint, DigestFromHex(fingerprint.text));
+  for (const auto& [reply, number] :
+       {std::pair{&offset, &mark.offset}, {&taken, &mark.taken}, {&refused, &mark.refused}}) {
+    QUIPU_ASSIGN_OR_RETURN(const int64_t value, reply->AsInteger());
+    if (value < 0) return Unexpected("QUIPU.SOURCES");
+    *number = static_cast<uint64_t>(value);
+  }
+  return mark;
+}
+
 class RespIngestLink final : public IngestLink {
  public:
   RespIngestLink(client::RespClient* client, const rt::Clock* clock, int64_t timeout_us)
@@ -22,13 +34,21 @@ class RespIngestLink final : public IngestLink {
     QUIPU_ASSIGN_OR_RETURN(const Reply reply, client_->Call({"QUIPU.SOURCES", DigestToHex(anchor)}, Deadline()));
     std::vector<KnownSource> out;
     for (const Reply& entry : reply.elements) {
-      if (entry.elements.size() < 3) return Unexpected("QUIPU.SOURCES");
+      if (entry.elements.size() < 9) return Unexpected("QUIPU.SOURCES");
       KnownSource source;
       QUIPU_ASSIGN_OR_RETURN(source.id, DigestFromHex(entry.elements[0].text));
-      QUIPU_ASSIGN_OR_RETURN(const int64_t offset, entry.elements[1].AsInteger());
-      QUIPU_ASSIGN_OR_RETURN(source.fingerprint, DigestFromHex(entry.elements[2].text));
-      source.offset = static_cast<uint64_t>(offset);
-      out.push_back(source);
+      QUIPU_ASSIGN_OR_RETURN(source.stands,
+                             MarkOf(entry.elements[1], entry.elements[2], entry.elements[5], entry.elements[6]));
+      source.label = entry.elements[3].text;
+      for (const Reply* marks : {&entry.elements[7], &entry.elements[8]}) {
+        const std::vector<Reply>& parts = marks->elements;
+        if (parts.size() % 4 != 0) return Unexpected("QUIPU.SOURCES");
+        for (size_t i = 0; i < parts.size(); i += 4) {
+          QUIPU_ASSIGN_OR_RETURN(const Mark mark, MarkOf(parts[i], parts[i + 1], parts[i + 2], parts[i + 3]));
+          source.marks.push_back(mark);
+        }
+      }
+      out.push_back(std::move(source));
     }
     return out;
   }
@@ -37,7 +57,7 @@ class RespIngestLink final : public IngestLink {
     size_t count = 0;
     for (size_t i = 0; i < sums.size(); ++i) count += !sums.entry(i).refused;
     out_.clear();
-    client::EncodeArrayHeader(8 + 3 * count, &out_);
+    client::EncodeArrayHeader(11 + 4 * step.marks.size() + 4 * count, &out_);
     client::EncodeBulk("QUIPU.INGEST", &out_);
     client::EncodeBulk(DigestToHex(step.id), &out_);
     client::EncodeBulk(DigestToHex(step.anchor), &out_);
@@ -45,6 +65,15 @@ class RespIngestLink final : public IngestLink {
     AppendNumber(static_cast<int64_t>(step.from));
     AppendNumber(static_cast<int64_t>(step.to));
     client::EncodeBulk(step.label, &out_);
+    client::EncodeBulk(step.new_reader ? "NEW" : "SAME", &out_);
+    AppendNumber(static_cast<int64_t>(step.refused));
+    AppendNumber(static_cast<int64_t>(step.marks.size()));
+    for (const Mark& mark : step.marks) {
+      AppendNumber(static_cast<int64_t>(mark.offset));
+      client::EncodeBulk(DigestToHex(mark.fingerprint), &out_);
+      AppendNumber(static_cast<int64_t>(mark.taken));
+      AppendNumber(static_cast<int64_t>(mark.refused));
+    }
     AppendNumber(static_cast<int64_t>(count));
     for (size_t i = 0; i < sums.size(); ++i) {
       const StepEntry entry = sums.entry(i);
@@ -52,6 +81,7 @@ class RespIngestLink final : public IngestLink {
       client::EncodeBulk(entry.name, &out_);
       AppendNumber(entry.delta);
       AppendNumber(entry.minute_ms == kNoEventTime ? -1 : entry.minute_ms);
+      AppendNumber(entry.records);
     }
     return client_->Send(out_, Deadline());
   }

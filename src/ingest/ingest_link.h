@@ -5,6 +5,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,10 +17,19 @@
 
 namespace quipu::ingest {
 
+// A place in a source's content: the digest of what lies before it, and the records there.
+struct Mark {
+  uint64_t offset = 0;
+  Digest fingerprint;
+  uint64_t taken = 0, refused = 0;
+  bool operator==(const Mark&) const = default;
+};
+
 struct KnownSource {
   Digest id;
-  uint64_t offset = 0;  // everything before it is counted
-  Digest fingerprint;   // of the content before offset
+  Mark stands;              // everything before it is counted
+  std::vector<Mark> marks;  // places before that, in any order
+  std::string label;
 };
 
 struct Step {
@@ -27,6 +37,9 @@ struct Step {
   Digest fingerprint;  // of the content before `to`
   uint64_t from = 0, to = 0;
   std::string_view label;
+  bool new_reader = false;      // the first of this reader: where the source stands is worth remembering
+  uint64_t refused = 0;         // records of this step that are in none of its entries
+  std::span<const Mark> marks;  // from < offset <= to, ascending; taken and refused count from `from` on
 };
 
 struct RefusedEntry {

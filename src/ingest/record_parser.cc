@@ -21,11 +21,14 @@ int64_t MinuteOf(int64_t ms) {
 
 std::string SpecificationText(const ImportSpec& spec) {
   std::string out;
-  for (const std::string* part : {&spec.ns, &spec.format, &spec.key, &spec.delta, &spec.time, &spec.time_format}) {
+  for (const std::string* part :
+       {&spec.ns, &spec.format, &spec.key, &spec.delta, &spec.time, &spec.time_format, &spec.source}) {
     out += fmt::format("{}:{}\n", part->size(), *part);
   }
   return out;
 }
+
+const char* const RecordParser::kSumsFull = "the sums are full";
 
 Result<std::unique_ptr<RecordParser>> RecordParser::Make(const ImportSpec& spec) {
   QUIPU_ASSIGN_OR_RETURN(std::unique_ptr<Format> format, Format::Make(spec.format));
@@ -77,7 +80,7 @@ const char* RecordParser::Parse(std::string_view record, Aggregator* sums) {
     case Aggregator::Added::kBadName:
       return "its counter name is not 1 to 1024 bytes of UTF-8 without control characters";
     case Aggregator::Added::kOverflow:
-      return "its delta takes the sum of this part outside 64 bits";
+      return kSumsFull;
   }
   return nullptr;
 }

@@ -24,6 +24,7 @@ struct ImportSpec {
   std::string delta;  // a column; empty: every record adds 1
   std::string time;   // a column; empty: the time of the import
   std::string time_format;
+  std::string source;  // what tells logs apart that may begin alike
 };
 std::string SpecificationText(const ImportSpec& spec);
 
@@ -35,7 +36,9 @@ class RecordParser {
   // Takes the header (empty where the format has none) and finds the columns in it.
   Status Begin(std::string_view header_record);
 
-  // Adds one record, without its line end, to the sums. Null, or why it is refused.
+  // Adds one record, without its line end, to the sums. Null, or why it is refused. kSumsFull, which no record alone
+  // can cause, is no refusal: it belongs into the next sums.
+  static const char* const kSumsFull;
   const char* Parse(std::string_view record, Aggregator* sums);
 
  private:

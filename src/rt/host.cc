@@ -227,6 +227,11 @@ Status ByteOutput::Write(std::string_view data) {
   return OkStatus();
 }
 
+Status ByteOutput::Sync() {
+  if (::fdatasync(fd_) == 0 || errno == EINVAL || errno == EROFS) return OkStatus();
+  return PosixError("sync", path_, errno);
+}
+
 ByteOutput::~ByteOutput() { ::close(fd_); }
 
 }  // namespace quipu::rt

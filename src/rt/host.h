@@ -97,6 +97,8 @@ class ByteOutput {
  public:
   static Result<std::unique_ptr<ByteOutput>> Append(const std::string& path);
   Status Write(std::string_view data);
+  // What was written survives power loss; of what cannot be synced (a pipe, a terminal) it is done.
+  Status Sync();
   ~ByteOutput();
   ByteOutput(const ByteOutput&) = delete;
   ByteOutput& operator=(const ByteOutput&) = delete;

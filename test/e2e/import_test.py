@@ -109,6 +109,15 @@ class Quipu:
         """Imports; the report as dictionaries, one a file."""
         return json.loads(self.run("import", *arguments, "--json", **more))
 
+    def refuse(self, code, *arguments):
+        """Imports what must be refused with this exit code; what was said, and that no count changed."""
+        before = self.counts()
+        done = subprocess.run(self.command("import", *arguments), capture_output=True, stdin=subprocess.DEVNULL,
+                              timeout=LIMIT_SECONDS, env=servers.plain_environment())
+        assert done.returncode == code, (arguments, done.stdout, done.stderr, self.server.log())
+        assert self.counts() == before
+        return done.stderr.decode()
+
     def start(self, *arguments, address=None):
         return subprocess.Popen(self.command("import", *arguments, address=address), stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=servers.plain_environment())
@@ -175,6 +184,7 @@ def make_orders(path, lines):
     return {key: count for key, count in expected.items()}
 
 
+LINES = ["--format", "lines", "--key", "{line}"]
 ORDERS = ["--format", "csv", "--key", "item:{item}", "--delta", "amount", "--time", "at"]
 
 
@@ -230,6 +240,80 @@ def test_a_log_that_grows_continues_also_after_a_restart(quipu, tmp_path):
     assert sum(quipu.counts().values()) == total
 
 
+@on_one_and_several_shards
+def test_old_copies_of_a_log_that_has_grown_change_nothing(quipu, tmp_path):
+    path = str(tmp_path / "growing.log")
+    copies = []
+    for day in range(4):
+        with open(path, "a", encoding="utf-8") as log:
+            log.writelines(f"day-{day} {n % 10}\n" for n in range(5000))
+        assert quipu.take(*LINES, path)[0]["taken"] == 5000
+        copies.append(shutil.copy(path, str(tmp_path / f"copy-{day}")))
+    expected = {f"day-{day} {n}": 500 for day in range(4) for n in range(10)}
+    subprocess.run(["gzip", "-k", "-1", copies[1]], check=True)
+    for _ in range(2):
+        for copy, lines in [*zip(copies, range(5000, 20001, 5000)), (copies[1] + ".gz", 10_000)]:
+            report = quipu.take(*LINES, copy)[0]
+            assert (report["taken"], report["already"]) == (0, lines), copy
+        assert quipu.counts() == expected
+        quipu.server.restart()
+
+
+def test_a_copy_whose_end_nobody_knows_is_refused_with_a_way_out(quipu, tmp_path):
+    path, cut = str(tmp_path / "whole.log"), str(tmp_path / "cut.log")
+    lines = [f"line {n}\n" for n in range(20_000)]
+    with open(path, "w", encoding="utf-8") as log:
+        log.writelines(lines)
+    with open(cut, "w", encoding="utf-8") as log:
+        log.writelines(lines[:15_000])
+    quipu.take(*LINES, path)
+    said = quipu.refuse(4, *LINES, cut)
+    assert "Nothing is counted" in said and f"imported as {path} up to byte" in said and "--source NAME" in said, said
+    subprocess.run(["gzip", "-k", "-1", cut], check=True)
+    assert quipu.refuse(4, *LINES, cut + ".gz").replace(".gz", "") == said
+    for taken, already in [(15_000, 0), (0, 15_000)]:
+        report = quipu.take(*LINES, "--source", "another host", cut)[0]
+        assert (report["taken"], report["already"]) == (taken, already)
+    assert quipu.counts()["line 14999"] == 2 and quipu.counts()["line 15000"] == 1
+
+
+def test_tables_that_share_a_header_and_logs_that_begin_anew_are_their_own(quipu, tmp_path):
+    def table(name, rows):
+        path = str(tmp_path / name)
+        with open(path, "w", encoding="utf-8") as out:
+            out.write("item,amount\n" + "".join(f"{row},1\n" for row in rows))
+        return path
+
+    options = ["--format", "csv", "--key", "{item}", "--delta", "amount"]
+    quipu.take(*options, table("long.csv", [f"a{n}" for n in range(5000)]))
+    for name, rows in [("one.csv", ["b"]), ("two.csv", ["c", "d"]), ("three.csv", ["a0", "e"])]:
+        assert quipu.take(*options, table(name, rows))[0]["taken"] == len(rows), name
+    path = table("rotated.csv", [f"f{n}" for n in range(5000)])
+    quipu.take(*options, path)
+    table("rotated.csv", [])
+    assert quipu.take(*options, path)[0]["taken"] == 0
+    table("rotated.csv", ["g"])
+    assert quipu.take(*options, path)[0]["taken"] == 1
+    counts = quipu.counts()
+    assert (counts["a0"], counts["b"], counts["e"], counts["f0"], counts["g"]) == (2, 1, 1, 1, 1)
+
+
+@on_one_and_several_shards
+def test_a_killed_importer_and_old_copies_count_once(quipu, orders, tmp_path):
+    path, expected = orders
+    quipu.kill_in_the_middle("importer", *ORDERS, path)
+    with open(path, "rb") as whole:
+        content = whole.read()
+    most = content[: content.rindex(b"\n", 0, len(content) * 9 // 10) + 1]
+    copy = str(tmp_path / "most.csv")
+    with open(copy, "wb") as out:
+        out.write(most)
+    assert quipu.take(*ORDERS, copy)[0]["already"] > 0
+    quipu.take(*ORDERS, path)
+    assert quipu.take(*ORDERS, copy)[0]["taken"] == 0
+    assert quipu.counts() == expected
+
+
 def test_refused_lines_go_to_the_dead_letter_file(quipu, tmp_path):
     path, dead = str(tmp_path / "in.ndjson"), str(tmp_path / "dead")
     lines = ['{"u":"a","n":1}', "nonsense", '{"u":"a","n":"x"}', '{"u":null,"n":1}', '{"u":"b\\u0001","n":1}',
@@ -240,7 +324,47 @@ def test_refused_lines_go_to_the_dead_letter_file(quipu, tmp_path):
     assert (report["taken"], report["refused"]) == (3, 4)
     with open(dead, encoding="utf-8") as kept:
         assert kept.read().splitlines() == lines[1:5]
+    again = quipu.take("--format", "ndjson", "--key", "{u}", "--delta", "n", "--dead-letter", dead, path)[0]
+    assert (again["taken"], again["already"], again["refused"], again["already_refused"]) == (0, 3, 0, 4)
+    with open(dead, encoding="utf-8") as kept:
+        assert kept.read().splitlines() == lines[1:5]
     assert quipu.counts() == {"a": 1, "b": 2**63 - 1, "ü": -3}
+
+
+@pytest.mark.parametrize("victim", ["server", "importer"])
+def test_the_dead_letter_file_is_complete_after_a_kill_in_the_middle(quipu, tmp_path, victim):
+    path, dead = str(tmp_path / "in.csv"), str(tmp_path / "dead")
+    bad = []
+    with open(path, "w", encoding="utf-8") as out:
+        out.write("item,amount\n")
+        for n in range(200_000):
+            line = f"item {n % 5003},1"
+            if n % 100 == 7:
+                line = f"item,{n} pieces"
+                bad.append(line)
+            out.write(line + "\n")
+    options = ["--format", "csv", "--key", "{item}", "--delta", "amount", "--dead-letter", dead, path]
+    quipu.kill_in_the_middle(victim, *options)
+    report = quipu.take(*options)[0]
+    assert report["taken"] + report["already"] == 198_000
+    assert report["refused"] + report["already_refused"] == 2000
+    if victim == "importer":
+        assert report["already_refused"] > 0
+    with open(dead, encoding="utf-8") as kept:
+        lines = kept.read().splitlines()
+    if victim == "server":
+        assert lines == bad
+    else:  # a line may be there twice: written, but its step was not sent any more
+        assert set(lines) == set(bad)
+
+
+def test_a_full_disk_under_the_dead_letter_file_ends_the_import_before_the_step(quipu, tmp_path):
+    path = str(tmp_path / "in.ndjson")
+    with open(path, "w", encoding="utf-8") as out:
+        out.write('{"u":"a"}\nnonsense\n')
+    said = quipu.refuse(5, "--format", "ndjson", "--key", "{u}", "--dead-letter", "/dev/full", path)
+    assert "/dev/full" in said, said
+    assert quipu.take("--format", "ndjson", "--key", "{u}", path)[0]["taken"] == 1
 
 
 def test_an_add_that_overflows_is_refused_and_the_rest_counts(quipu, tmp_path):
@@ -292,6 +416,32 @@ def test_nasa_requests_per_url(quipu):
     assert top[0] == ["2140", "/images/NASA-logosmall.gif"] and top[9] == ["562", "/images/launch-logo.gif"]
     assert quipu.take(*options)[0]["already"] == 30_969
     assert quipu.counts() == expected
+
+
+def test_nasa_cut_anywhere_counts_no_line_twice(quipu, tmp_path):
+    path = data("web-access-nasa-1995-08-01.tsv.gz")
+    with gzip.open(path, "rb") as log:
+        lines = log.read().splitlines(keepends=True)
+    options = ["--format", "tsv", "--key", "{url}", "--time", "time"]
+    copy = str(tmp_path / "cut.tsv")
+
+    def cut(count):
+        with open(copy, "wb") as out:
+            out.writelines(lines[:count])
+
+    for count, taken in [(1000, 999), (20_000, 19_000), (len(lines), len(lines) - 20_000)]:
+        cut(count)
+        assert quipu.take(*options, copy)[0]["taken"] == taken
+    counts = quipu.counts()
+    assert counts == awk(path, "\\t", "NR>1{c[$5]++}")
+    for count in [1, 1000, 20_000, len(lines)]:
+        cut(count)
+        report = quipu.take(*options, copy)[0]
+        assert (report["taken"], report["already"]) == (0, count - 1)
+    for count in [3, 999, 1001, 15_000, 19_999, len(lines) - 1]:
+        cut(count)
+        quipu.refuse(4, *options, copy)
+    assert quipu.counts() == counts
 
 
 @pytest.mark.parametrize("killed", ["nobody", "server", "importer"])

@@ -296,9 +296,10 @@ constexpr CommandSpec kRows[] = {
      "Changes a namespace's settings if it still has that version.", "name version json", QuipuNsSet},
     {"quipu.sources", 2, kReadOnly | kBarrier | kNoMulti, 0, 0, 0, "quipu", "0.1.0", "O(N)",
      "How far the sources with this anchor are counted.", "anchor", QuipuSources},
-    {"quipu.ingest", -8, kWrite | kDenyOom | kBarrier | kNoMulti, 0, 0, 0, "quipu", "0.1.0", "O(N)",
+    {"quipu.ingest", -11, kWrite | kDenyOom | kBarrier | kNoMulti, 0, 0, 0, "quipu", "0.1.0", "O(N)",
      "Counts a piece of a source, once, and moves the source on.",
-     "id anchor fingerprint from to label count [key delta unix-time-milliseconds...]", QuipuIngest},
+     "id anchor fingerprint from to label reader refused marks [offset fingerprint taken refused...] "
+     "count [key delta unix-time-milliseconds records...]", QuipuIngest},
 };
 // clang-format on
 

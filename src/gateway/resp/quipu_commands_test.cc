@@ -94,10 +94,17 @@ constexpr const char* kId = "000102030405060708090a0b0c0d0e0f";
 constexpr const char* kAnchor = "ffffffffffffffffffffffffffffffff";
 constexpr const char* kPrint = "0000000000000000000000000000abcd";
 
+// The fixed part of a step, and what follows it.
+std::vector<std::string> Step(std::string_view from, std::string_view to, std::initializer_list<std::string> rest) {
+  std::vector<std::string> args = {"QUIPU.INGEST", kId, kAnchor, kPrint, std::string(from), std::string(to), "a.log"};
+  args.insert(args.end(), rest);
+  return args;
+}
+
 TEST(Ingest, AStepThatOneCommitCannotHoldClosesTheConnectionForThatReason) {
   World w;
   w.store.refusal = Code::kTooLarge;
-  EXPECT_EQ(w.AskArgs({"QUIPU.INGEST", kId, kAnchor, kPrint, "0", "100", "a.log", "1", "k", "5", "1000"}),
+  EXPECT_EQ(w.AskArgs(Step("0", "100", {"SAME", "0", "0", "1", "k", "5", "1000", "1"})),
             "-ERR Protocol error: request too large for one commit|");
   w.loop.RunFor(3'000'000);
   EXPECT_EQ(w.seen.closed, std::vector<std::string>{"too_large"});
@@ -106,33 +113,63 @@ TEST(Ingest, AStepThatOneCommitCannotHoldClosesTheConnectionForThatReason) {
 TEST(Ingest, MovesASourceOnOnceAndReportsRefusals) {
   World w;
   EXPECT_EQ(w.AskArgs({"QUIPU.SOURCES", kAnchor}), "*0|");
-  std::vector<std::string> step = {"QUIPU.INGEST", kId, kAnchor, kPrint, "0", "100", "a.log", "3", "k", "5",
-                                   "1000",         "",  "1",     "-1",   "k", "x",   "-1"};
+  std::vector<std::string> step = Step("0", "100", {"NEW",  "1", "1", "40", kPrint, "2", "1", "3", "k",  "5",
+                                                    "1000", "2", "",  "1",  "-1",   "3", "k", "x", "-1", "4"});
   EXPECT_TRUE(w.AskArgs(step).starts_with("*4|$7|APPLIED|:100|:2|*2|*2|:1|$")) << "the empty name and the bad delta";
   EXPECT_EQ(w.AskArgs(step), "*4|$9|ELSEWHERE|:100|:0|*0|");
   EXPECT_EQ(w.Ask("GET k"), "$1|5|");
-  EXPECT_EQ(w.AskArgs({"QUIPU.INGEST", kId, kAnchor, kPrint, "100", "200", "a.log", "0"}), "*4|$7|APPLIED|:200|:0|*0|");
+  EXPECT_EQ(w.AskArgs(Step("100", "200", {"NEW", "0", "0", "0"})), "*4|$7|APPLIED|:200|:0|*0|");
   std::string sources = w.AskArgs({"QUIPU.SOURCES", kAnchor});
-  EXPECT_TRUE(sources.starts_with(std::string("*1|*5|$32|") + kId + "|:200|$32|" + kPrint + "|$5|a.log|:")) << sources;
+  EXPECT_TRUE(sources.starts_with(std::string("*1|*9|$32|") + kId + "|:200|$32|" + kPrint + "|$5|a.log|:")) << sources;
+  EXPECT_TRUE(
+      sources.ends_with(std::string("|:2|:8|*4|:40|$32|") + kPrint + "|:2|:1|*4|:100|$32|" + kPrint + "|:2|:8|"))
+      << sources;
 }
 
 TEST(Ingest, ErrorsNameTheField) {
   World w;
+  const auto ask = [&w](std::string_view from, std::string_view to, std::initializer_list<std::string> rest) {
+    return w.AskArgs(Step(from, to, rest));
+  };
   EXPECT_EQ(w.AskArgs({"QUIPU.SOURCES", "xyz"}), "-ERR anchor is not 32 hexadecimal digits|");
-  EXPECT_EQ(w.AskArgs({"QUIPU.INGEST", "x", kAnchor, kPrint, "0", "1", "l", "0"}),
+  EXPECT_EQ(w.AskArgs({"QUIPU.INGEST", "x", kAnchor, kPrint, "0", "1", "l", "SAME", "0", "0", "0"}),
             "-ERR id is not 32 hexadecimal digits|");
-  EXPECT_EQ(w.AskArgs({"QUIPU.INGEST", kId, kAnchor, kPrint, "5", "1", "l", "0"}),
-            "-ERR to is 1, before from, which is 5|");
-  EXPECT_EQ(w.AskArgs({"QUIPU.INGEST", kId, kAnchor, kPrint, "0", "1", "l", "2", "k", "1", "-1"}),
-            "-ERR wrong number of arguments for 'quipu.ingest' command|");
-  EXPECT_EQ(w.AskArgs({"QUIPU.INGEST", kId, kAnchor, kPrint, "0", "1", std::string(256, 'l'), "0"}),
+  EXPECT_EQ(w.AskArgs({"QUIPU.INGEST", kId, kAnchor, kPrint, "0", "1", std::string(256, 'l'), "SAME", "0", "0", "0"}),
             "-ERR label has 256 bytes, at most 255 are allowed|");
+  EXPECT_EQ(ask("5", "1", {"SAME", "0", "0", "0"}), "-ERR to is 1, before from, which is 5|");
+  EXPECT_EQ(ask("0", "9223372036854775808", {"SAME", "0", "0", "0"}),
+            "-ERR to is 9223372036854775808, at most 9223372036854775807 is allowed|");
+  EXPECT_EQ(ask("0", "1", {"OLD", "0", "0", "0"}), "-ERR reader is neither NEW nor SAME|");
+  EXPECT_EQ(ask("0", "1", {"SAME", "9223372036854775808", "0", "0"}),
+            "-ERR refused is 9223372036854775808, at most 9223372036854775807 is allowed|");
+  EXPECT_EQ(ask("0", "1", {"SAME", "0", "65", "0"}), "-ERR marks are 65, at most 64 are allowed|");
+  constexpr const char* kArityError = "-ERR wrong number of arguments for 'quipu.ingest' command|";
+  EXPECT_EQ(ask("0", "1", {"SAME", "0", "1", "0"}), kArityError);
+  EXPECT_EQ(ask("0", "1", {"SAME", "0", "0", "2", "k", "1", "-1", "1"}), kArityError);
+  EXPECT_EQ(ask("10", "20", {"SAME", "0", "1", "10", kPrint, "0", "0", "0"}),
+            "-ERR offset of a mark is 10, it must be 11 to 20|");
+  EXPECT_EQ(ask("10", "20", {"SAME", "0", "1", "21", kPrint, "0", "0", "0"}),
+            "-ERR offset of a mark is 21, it must be 11 to 20|");
+  EXPECT_EQ(ask("10", "20", {"SAME", "0", "1", "15", "x", "0", "0", "0"}),
+            "-ERR fingerprint of a mark is not 32 hexadecimal digits|");
+  EXPECT_EQ(ask("10", "20", {"SAME", "0", "1", "15", kPrint, "0", "9223372036854775808", "0"}),
+            "-ERR records of a mark are 0 and 9223372036854775808, at most 9223372036854775807 is allowed|");
+  EXPECT_EQ(ask("0", "1", {"SAME", "0", "0", "2", "k", "1", "-1", "1", "k", "1", "-1", "4294967296"}),
+            "-ERR records of an item are 4294967296, they must be 0 to 4294967295|");
+  EXPECT_EQ(w.Ask("GET k"), "$-1|") << "nothing of a step with an error counts";
+}
+
+TEST(Ingest, AFullTableOfSourcesHasItsOwnError) {
+  World w;
+  w.store.refusal = Code::kQuotaExceeded;
+  EXPECT_EQ(w.AskArgs(Step("0", "100", {"SAME", "0", "0", "1", "k", "5", "1000", "1"})),
+            "-OOM quota of sources is used up: the server knows as many as engine.sources_max allows|");
 }
 
 TEST(Ingest, WorksWithAStoreThatDecidesLate) {
   World w;
   w.store.undecided = true;
-  std::vector<std::string> step = {"QUIPU.INGEST", kId, kAnchor, kPrint, "0", "100", "a.log", "1", "k", "5", "1000"};
+  std::vector<std::string> step = Step("0", "100", {"SAME", "0", "0", "1", "k", "5", "1000", "1"});
   EXPECT_EQ(w.AskArgs(step), "*4|$7|APPLIED|:100|:0|*0|");
   EXPECT_EQ(w.AskArgs(step), "*4|$9|ELSEWHERE|:100|:0|*0|");
 }

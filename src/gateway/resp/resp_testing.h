@@ -75,7 +75,10 @@ class GatedStore final : public store::EventStore {
       else
         gate->Finish(outer);
     };
-    if (refusal != Code::kOk) inner->ops = {};
+    if (refusal != Code::kOk) {
+      inner->ops = {};
+      inner->source = nullptr;
+    }
     inner_->Submit(inner);
     if (refusal != Code::kOk) {
       inner->code = refusal;

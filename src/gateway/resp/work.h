@@ -63,6 +63,8 @@ struct Work {
   Arena arena;
   std::deque<GroupListing> listings;
   store::SourceStep source;
+  std::vector<store::SourceMark> marks;  // the source step's
+  std::vector<uint32_t> records;
   bool atomic = false;
   bool has_source = false;
   size_t watched = 0;        // the first so many ops are the checks of WATCH
