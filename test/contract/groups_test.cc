@@ -151,6 +151,19 @@ TEST_P(Groups, AVersionChangesWithEveryChangeOfAnyCounter) {
   EXPECT_TRUE(Exists("h[a]"));
 }
 
+TEST_P(Groups, AVersionIsThatOfTheMomentAlsoAfterOtherOpsOfItsBatch) {
+  EXPECT_EQ(Run({Clear("h"), Whole(CheckVersion("h", 0))}, {.atomic = true}).code, Code::kOk) << "it stays missing";
+  Fill();
+  const uint64_t version = Do(Whole(Get("h"))).version;
+  EXPECT_EQ(Run({Clear("h"), Whole(CheckVersion("h", version))}, {.atomic = true}).code, Code::kOk);
+  for (const Op& change : {Add("h[a]", 1), Add("h[new]", 1), Delete("h[b]"), Add("h", 1)}) {
+    EXPECT_EQ(Run({change, Whole(CheckVersion("h", version))}, {.atomic = true}).code, Code::kConditionNotMet)
+        << change.name;
+  }
+  EXPECT_EQ(Run({Whole(Delete("h")), Whole(CheckVersion("h", 0))}, {.atomic = true}).code, Code::kOk);
+  EXPECT_FALSE(Exists("h[a]"));
+}
+
 TEST_P(Groups, AreUndoneWithTheirBatch) {
   Fill();
   RanBatch ran = Run({Member(Add("h[c]", 1)), Whole(Delete("h")), If(Condition::kIfExists, Add("none", 1))},

@@ -213,6 +213,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   Result<int64_t> ExpiryOfGroup(const Op& op) const;
   void DecideWhole(Op* op, const Namespace& ns, const std::vector<Member>& members);
   Code WholeOnPaper(const Op& given, Paper* paper, Op* op);
+  Code CheckWholeOnPaper(const Op& op, const Namespace& ns, const Paper& paper);
 
   // ---- listings (shard_scan.cc)
   struct ScanTask;

@@ -139,6 +139,31 @@ void Shard::DecideWhole(Op* op, const Namespace& ns, const std::vector<Member>& 
   op->event_us = last.event_us;
 }
 
+// A counter changed on paper has a version that nobody was told, or none where it is missing then.
+Code Shard::CheckWholeOnPaper(const Op& op, const Namespace& ns, const Paper& paper) {
+  const std::string key_start = fmt::format("{}/", op.ns);
+  for (const auto& [key, state] : paper.states) {
+    if (!state.changed || !state.state.exists || !key.starts_with(key_start)) continue;
+    const std::string_view name = std::string_view(key).substr(key_start.size());
+    if (name == op.name || IsMember(name, op.name)) return Code::kConditionNotMet;
+  }
+  uint64_t version = 0;
+  const auto add = [&](std::string_view name, uint64_t hash) {
+    const auto on_paper = paper.states.find(key_start + std::string(name));
+    if (on_paper != paper.states.end() && on_paper->second.changed) return;
+    const CounterSlot* slot = counters_.Find(hash, op.ns, name);
+    if (LiveState(StateOf(slot), now_ms_).exists) version += VersionShare(hash, slot->position);
+  };
+  Result<CounterSlot*> own = FindOrLoad(op.hash, op.ns, op.name);
+  if (!own.ok()) return own.code();
+  if (*own && ns.settings.durability == Durability::kSync) Gate((*own)->position);
+  add(op.name, op.hash);
+  Result<std::vector<Member>> members = LiveMembers(op, ns);
+  if (!members.ok()) return members.code();
+  for (const Member& member : *members) add(member.name, member.hash);
+  return version == op.expected_version ? Code::kOk : Code::kConditionNotMet;
+}
+
 Code Shard::WholeOnPaper(const Op& given, Paper* paper, Op* op) {
   std::set<std::string> names = {std::string(given.name)};
   Status visited = VisitMemberNames(given.ns, given.name, given.hash, [&](std::string_view name) {

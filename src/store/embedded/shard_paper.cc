@@ -45,13 +45,7 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
   }
   auto it = paper->states.find(key);
   if (op->kind == OpKind::kCheckVersion) {
-    if (op->group == GroupRole::kWhole) {
-      for (const auto& [other, state] : paper->states) {
-        const std::string_view name = std::string_view(other).substr(other.find('/') + 1);
-        const bool of_it = other == key || (other.starts_with(key) && IsMember(name, op->name));
-        if (of_it && state.changed) return Code::kConditionNotMet;
-      }
-    }
+    if (op->group == GroupRole::kWhole) return CheckWholeOnPaper(*op, ns, *paper);
     if (it != paper->states.end() && it->second.changed) {
       bool still_missing = !it->second.state.exists && op->expected_version == 0;
       return still_missing ? Code::kOk : Code::kConditionNotMet;
