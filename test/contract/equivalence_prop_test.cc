@@ -1,6 +1,7 @@
 // Any history on the engine equals the same history on the model: adds, replays, conflicts, clears, sets, expiries,
-// batches, sources, changed namespaces, with settles, restarts, kills and power losses of the engine in between, some
-// of them while a batch is in flight. Both run on one loop, so that both see the same time. Every result is compared.
+// groups, batches, sources, changed namespaces, with settles, restarts, kills and power losses of the engine in
+// between, some of them while a batch is in flight. Both run on one loop, so that both see the same time. Every result
+// is compared.
 //
 // Time stands at half a second whenever a step begins, and counters end at whole seconds: the retry after a crash, a
 // few milliseconds later, then cannot meet another expiry than the first try did.
@@ -29,6 +30,7 @@ struct OpSpec {
   int expire_in_s = 0;
   bool remove = false;
   bool joined = false;
+  bool heeds_group = false;
 };
 
 struct Step {
@@ -39,7 +41,7 @@ struct Step {
   int amount = 0;
 };
 
-constexpr std::string_view kNames[] = {"a", "b", "k[f]", "größe"};
+constexpr std::string_view kNames[] = {"k[f]", "k", "b", "k[größe]", "k[f][g]"};
 constexpr std::string_view kNamespaceNames[] = {"default", "small", "brief"};
 constexpr Trouble kTroubles[] = {Trouble::kSettle, Trouble::kReopen, Trouble::kKill, Trouble::kPowerLoss,
                                  Trouble::kReshard};
@@ -51,9 +53,9 @@ constexpr SourceId kSource{1, 1}, kAnchor{2, 2};
 void showValue(const OpSpec& o, std::ostream& out) {
   out << fmt::format(
       "\n    kind {} ns {} name {} token {} stamp {} delta {} bounds {} condition {} rule {} in {} s remove {} "
-      "joined {}",
+      "joined {} group {}",
       static_cast<int>(o.kind), o.ns, o.name, o.token, o.stamp, o.delta, o.bounds, static_cast<int>(o.condition),
-      static_cast<int>(o.rule), o.expire_in_s, o.remove, o.joined);
+      static_cast<int>(o.rule), o.expire_in_s, o.remove, o.joined, o.heeds_group);
 }
 void showValue(const Step& s, std::ostream& out) {
   out << fmt::format("\n  step {} mode {} amount {}", static_cast<int>(s.what), s.mode, s.amount);
@@ -74,7 +76,7 @@ rc::Gen<OpSpec> AnyOp() {
   return rc::gen::build<OpSpec>(
       rc::gen::set(&OpSpec::kind, Weighted<OpKind>({kAdd, kAdd, kAdd, kAdd, kAdd, kGet, kClear, kSet, kDelete, kExpire,
                                                     kTokenOutcome, kCheckVersion})),
-      rc::gen::set(&OpSpec::ns, Weighted<int>({0, 0, 0, 1, 2, 2})), rc::gen::set(&OpSpec::name, Choice(4)),
+      rc::gen::set(&OpSpec::ns, Weighted<int>({0, 0, 0, 1, 2, 2})), rc::gen::set(&OpSpec::name, Choice(5)),
       rc::gen::set(&OpSpec::token, Weighted<int>({0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7})),
       rc::gen::set(&OpSpec::stamp, Weighted<int>({0, 0, 0, 0, 1, 2, 3, 4})),
       rc::gen::set(&OpSpec::delta, Weighted<int64_t>({1, 1, 1, 2, -1, 5, 0, 100, kInt64Max, kInt64Min})),
@@ -88,7 +90,8 @@ rc::Gen<OpSpec> AnyOp() {
                                          ExpireRule::kSetIfAnyEarlier})),
       rc::gen::set(&OpSpec::expire_in_s, Weighted<int>({2, 1, 10, 100, 4000, -1})),
       rc::gen::set(&OpSpec::remove, rc::gen::arbitrary<bool>()),
-      rc::gen::set(&OpSpec::joined, Weighted<bool>({false, false, true})));
+      rc::gen::set(&OpSpec::joined, Weighted<bool>({false, false, true})),
+      rc::gen::set(&OpSpec::heeds_group, rc::gen::arbitrary<bool>()));
 }
 
 rc::Gen<Step> AnyStep() {
@@ -151,6 +154,7 @@ class Pair {
  private:
   struct Flight {
     std::vector<Op> ops;
+    std::vector<std::vector<CounterEntry>> listings;  // of groups, one an op
     Batch batch;
     bool done = false;
   };
@@ -186,11 +190,38 @@ class Pair {
     op.saturate = spec.bounds >= 3;
     op.floor = spec.bounds % 2 == 1 ? 0 : -5;
     op.ceiling = spec.bounds % 2 == 1 ? 10 : 5;
+    if (spec.heeds_group) HeedGroup(&op);
     return op;
+  }
+  // What the kind allows; a command on a whole group has no token.
+  static void HeedGroup(Op* op) {
+    switch (op->kind) {
+      case OpKind::kAdd:
+      case OpKind::kSet:
+        if (op->expire_rule == ExpireRule::kKeep) op->group = GroupRole::kMember;
+        break;
+      case OpKind::kGet:
+        op->group = op->delta == 1 ? GroupRole::kElseGroup : GroupRole::kWhole;
+        break;
+      case OpKind::kCheckVersion:
+      case OpKind::kDelete:
+      case OpKind::kExpire:
+        op->group = GroupRole::kWhole;
+        op->token = {};
+        op->token_time_us = kNoTime;
+        break;
+      default:
+        break;
+    }
   }
 
   void Prepare(const std::vector<Op>& ops, Flight* flight) {
     flight->ops = ops;
+    flight->listings.resize(ops.size());
+    for (size_t i = 0; i < ops.size(); i++) {
+      if (ops[i].kind == OpKind::kGet && ops[i].group == GroupRole::kWhole)
+        flight->ops[i].listing = &flight->listings[i];
+    }
     flight->batch.ops = flight->ops;
     flight->batch.owner = flight;
     flight->batch.on_done = [](Batch* b) { static_cast<Flight*>(b->owner)->done = true; };
@@ -213,8 +244,8 @@ class Pair {
     Prepare(ops, &of_model);
     // Versions are each engine's own: each checks the one that it last gave.
     for (size_t i = 0; i < ops.size(); i++) {
-      flight.ops[i].expected_version = versions_[{ops[i].ns, ops[i].name}];
-      of_model.ops[i].expected_version = versions_of_model_[{ops[i].ns, ops[i].name}];
+      flight.ops[i].expected_version = versions_[VersionOf(ops[i])];
+      of_model.ops[i].expected_version = versions_of_model_[VersionOf(ops[i])];
     }
     uint64_t from = step.amount == 0 ? offset_ + 1 : offset_;
     const std::vector<SourceMark> marks = {
@@ -246,9 +277,10 @@ class Pair {
     if (step.mode >= 3) offset_ = of_model.batch.source_offset;
     for (size_t i = 0; i < ops.size(); i++) {
       RC_ASSERT(ResultText(flight.ops[i]) == ResultText(of_model.ops[i]));
+      RC_ASSERT(ListedText(flight.listings[i]) == ListedText(of_model.listings[i]));
       if (ops[i].kind != OpKind::kGet || flight.ops[i].code != Code::kOk) continue;
-      versions_[{ops[i].ns, ops[i].name}] = flight.ops[i].version;
-      versions_of_model_[{ops[i].ns, ops[i].name}] = of_model.ops[i].version;
+      versions_[VersionOf(ops[i])] = flight.ops[i].version;
+      versions_of_model_[VersionOf(ops[i])] = of_model.ops[i].version;
     }
   }
 
@@ -268,6 +300,7 @@ class Pair {
     for (OpSpec spec : step.ops) {
       spec.ns = 0;
       spec.rule = ExpireRule::kKeep;
+      spec.heeds_group = false;
       Op op = Make(spec);
       if (!IsMutation(spec.kind) || spec.kind == OpKind::kExpire || !names.insert(op.name).second) continue;
       op.token = Keep(fmt::format("crash {}", ++crash_tokens_));
@@ -331,6 +364,14 @@ class Pair {
     RC_ASSERT(r->tokens_known_since_us == r_of_model->tokens_known_since_us);
   }
 
+  // A group's version is another one than its namesake's.
+  using VersionKey = std::tuple<NamespaceId, std::string_view, GroupRole>;
+  static VersionKey VersionOf(const Op& op) { return {op.ns, op.name, op.group}; }
+  static std::vector<std::string> ListedText(const std::vector<CounterEntry>& listed) {
+    std::vector<std::string> out;
+    for (const CounterEntry& e : listed) out.push_back(EntryText(e));
+    return out;
+  }
   static std::string EntryText(const CounterEntry& e) {
     return fmt::format("{} = {} until {} written {}", e.name, e.value, e.expiry_ms, e.last_write_us);
   }
@@ -411,7 +452,7 @@ class Pair {
   MemoryStore model_;
   Micros start_us_ = 0;
   std::set<std::string> kept_;
-  std::map<std::pair<NamespaceId, std::string_view>, uint64_t> versions_, versions_of_model_;
+  std::map<VersionKey, uint64_t> versions_, versions_of_model_;
   uint64_t offset_ = 0;
   int crash_tokens_ = 0;
 };
