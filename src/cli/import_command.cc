@@ -93,16 +93,26 @@ std::vector<std::string> RowOf(const std::string& file, const ingest::ImportTota
           fmt::format("{:.0f}", records / seconds)};
 }
 
+// A session whose namespace has a name: a source belongs to it, whether it was asked for or is the connection's own.
+Result<std::unique_ptr<Session>> MakeSession(CommonOptions common) {
+  if (common.ns.empty()) {
+    QUIPU_ASSIGN_OR_RETURN(const std::unique_ptr<Session> unnamed, Session::Make(common));
+    QUIPU_ASSIGN_OR_RETURN(const client::Reply own, unnamed->CallWithRetry({"QUIPU.NS"}));
+    common.ns = own.text;
+  }
+  return Session::Make(common);
+}
+
 }  // namespace
 
 int RunImport(const CommonOptions& common, const ImportOptions& options) {
-  Result<std::unique_ptr<Session>> session = Session::Make(common);
+  Result<std::unique_ptr<ingest::RecordParser>> parser = ingest::RecordParser::Make(options.spec);
+  if (!parser.ok()) return Fail(parser.status());
+  Result<std::unique_ptr<Session>> session = MakeSession(common);
   if (!session.ok()) return Fail(session.status());
   Session& s = **session;
   ingest::ImportSpec spec = options.spec;
-  spec.ns = common.ns;
-  const Result<std::unique_ptr<ingest::RecordParser>> parser = ingest::RecordParser::Make(spec);
-  if (!parser.ok()) return Fail(parser.status());
+  spec.ns = s.connection().ns;
   std::unique_ptr<rt::ByteOutput> dead_letters;
   if (!options.dead_letter.empty()) {
     Result<std::unique_ptr<rt::ByteOutput>> opened = rt::ByteOutput::Append(options.dead_letter);
@@ -117,6 +127,7 @@ int RunImport(const CommonOptions& common, const ImportOptions& options) {
 
   std::vector<std::vector<std::string>> rows;
   Status status;
+  int conflict = kExitDone;
   uint64_t taken = 0, refused = 0;
   for (const std::string& file : options.files) {
     reporter.BeginFile(file);
@@ -130,6 +141,11 @@ int RunImport(const CommonOptions& common, const ImportOptions& options) {
     if (totals.bytes_left > 0) {
       Say(fmt::format("quipu: {}: the last line has no line end and was left ({} bytes); --final-line takes it",
                       Printable(file), totals.bytes_left));
+    }
+    if (status.code() == Code::kConditionNotMet) {
+      // A matter of this file alone.
+      conflict = Fail(status);
+      status = OkStatus();
     }
     if (!status.ok()) break;
   }
@@ -145,6 +161,7 @@ int RunImport(const CommonOptions& common, const ImportOptions& options) {
     }
     return code;
   }
+  if (conflict != kExitDone) return conflict;
   return taken == 0 && refused > 0 ? kExitFailure : kExitDone;
 }
 

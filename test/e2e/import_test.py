@@ -217,7 +217,7 @@ def test_names_copies_compression_and_pipes_make_no_difference(quipu, orders, tm
     if shutil.which("zstd"):
         subprocess.run(["zstd", "-q", "-k", "-1", other], check=True)
         files.append(other + ".zst")
-    for entry in quipu.take(*ORDERS, *files):
+    for entry in quipu.take(*ORDERS, *files) + quipu.take(*ORDERS, "-n", "default", path):
         assert (entry["taken"], entry["already"]) == (0, 200_000), entry
     with open(path, "rb") as pipe:
         shown = subprocess.Popen(["cat"], stdin=pipe, stdout=subprocess.PIPE)
@@ -269,6 +269,13 @@ def test_a_copy_whose_end_nobody_knows_is_refused_with_a_way_out(quipu, tmp_path
     quipu.take(*LINES, path)
     said = quipu.refuse(4, *LINES, cut)
     assert "Nothing is counted" in said and f"imported as {path} up to byte" in said and "--source NAME" in said, said
+    other = str(tmp_path / "other.log")
+    with open(other, "w", encoding="utf-8") as log:
+        log.write("other\n")
+    command = quipu.command("import", *LINES, cut, other, "--json")
+    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=LIMIT_SECONDS,
+                          env=servers.plain_environment())
+    assert done.returncode == 4 and [entry["taken"] for entry in json.loads(done.stdout)] == [0, 1], done
     subprocess.run(["gzip", "-k", "-1", cut], check=True)
     assert quipu.refuse(4, *LINES, cut + ".gz").replace(".gz", "") == said
     for taken, already in [(15_000, 0), (0, 15_000)]:
