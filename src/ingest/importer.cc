@@ -397,7 +397,6 @@ class Importer::Run {
   boost::unordered_flat_set<uint64_t> names_;  // hashes of the counters touched
   std::unique_ptr<ContentReader> reader_;
   Digest anchor_, id_;
-  size_t header_bytes_ = 0;
   uint64_t found_at_ = 0;       // where the source stood when this import found it
   uint64_t known_refused_ = 0;  // the source's refused records, as of the last step known to be committed
   uint64_t told_to_ = 0;        // refused records before this offset have been told

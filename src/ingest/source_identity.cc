@@ -41,8 +41,8 @@ SourceMatcher::SourceMatcher(std::vector<KnownSource> known)
     }
     if (stands.offset > 0) points_.push_back({.mark = stands, .source = i});
   }
-  std::stable_sort(points_.begin(), points_.end(),
-                   [](const Point& a, const Point& b) { return a.mark.offset < b.mark.offset; });
+  std::sort(points_.begin(), points_.end(),
+            [](const Point& a, const Point& b) { return a.mark.offset < b.mark.offset; });
 }
 
 void SourceMatcher::SkipDecided() {

@@ -319,7 +319,7 @@ namespace {
 // Marks and the reader follow from the step's offsets.
 void SetMarks(ClientBatch* client) {
   store::SourceStep& step = client->source;
-  for (const uint64_t part : {4, 2, 1}) {
+  for (const uint64_t part : {uint64_t{4}, uint64_t{2}, uint64_t{1}}) {
     const uint64_t offset = step.from + (step.to - step.from) / part;
     if (offset <= (client->source_marks.empty() ? step.from : client->source_marks.back().offset)) continue;
     client->source_marks.push_back(
