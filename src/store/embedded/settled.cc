@@ -1,5 +1,6 @@
 #include "store/embedded/settled.h"
 
+#include <array>
 #include <deque>
 
 #include "store/embedded/settled_db.h"
@@ -97,20 +98,12 @@ class Settled final : public SettledStore {
     return cursor.status();
   }
 
-  Result<std::optional<SettledEvent>> FindToken(const TokenPrint& print, Micros since_commit_us) override {
+  Status FindTokens(std::span<TokenLookup> lookups) override {
     QUIPU_ASSIGN_OR_RETURN(const ViewRef view, db_->view());
-    std::string key;
-    SetTokenKey(print, &key);
-    for (auto tokens = view->tokens.rbegin(); tokens != view->tokens.rend(); ++tokens) {
-      const FamilyId& slice = (*tokens)->id();
-      if (slice.end_us() <= since_commit_us) continue;
-      QUIPU_ASSIGN_OR_RETURN(const auto value, Get(*tokens, key));
-      if (!value) continue;
-      SettledEvent event;
-      if (!ParseTokenValue(value->ToStringView(), slice.start_us, &event)) return BadRow(*tokens, key);
-      return std::optional(event);
+    for (; lookups.size() > kLookupsAtOnce; lookups = lookups.subspan(kLookupsAtOnce)) {
+      QUIPU_RETURN_IF_ERROR(FindSomeTokens(*view, lookups.first(kLookupsAtOnce)));
     }
-    return std::optional<SettledEvent>();
+    return FindSomeTokens(*view, lookups);
   }
 
   Status ScanCounters(NamespaceId ns, uint64_t from_hash,
@@ -278,6 +271,42 @@ class Settled final : public SettledStore {
   }
 
  private:
+  static constexpr size_t kLookupsAtOnce = 32;
+
+  static Status FindSomeTokens(const SettledView& view, std::span<TokenLookup> lookups) {
+    std::array<std::string, kLookupsAtOnce> keys;
+    for (size_t i = 0; i < lookups.size(); ++i) SetTokenKey(lookups[i].print, &keys[i]);
+    for (auto tokens = view.tokens.rbegin(); tokens != view.tokens.rend(); ++tokens) {
+      const FamilyId& slice = (*tokens)->id();
+      std::array<size_t, kLookupsAtOnce> asked;
+      std::array<rocksdb::Slice, kLookupsAtOnce> slices;
+      std::array<rocksdb::PinnableSlice, kLookupsAtOnce> values;
+      std::array<rocksdb::Status, kLookupsAtOnce> statuses;
+      size_t n = 0;
+      for (size_t i = 0; i < lookups.size(); ++i) {
+        if (lookups[i].event || slice.end_us() <= lookups[i].since_commit_us) continue;
+        asked[n] = i;
+        slices[n++] = keys[i];
+      }
+      if (n == 0) continue;
+      rocksdb::DB* const db = (*tokens)->db();
+      if (n == 1) {
+        statuses[0] = db->Get({}, (*tokens)->handle(), slices[0], &values[0]);
+      } else {
+        db->MultiGet({}, (*tokens)->handle(), n, slices.data(), values.data(), statuses.data());
+      }
+      for (size_t k = 0; k < n; ++k) {
+        if (statuses[k].IsNotFound()) continue;
+        if (!statuses[k].ok()) return ReadError(statuses[k], *tokens);
+        SettledEvent event;
+        if (!ParseTokenValue(values[k].ToStringView(), slice.start_us, &event))
+          return BadRow(*tokens, slices[k].ToStringView());
+        lookups[asked[k]].event = event;
+      }
+    }
+    return OkStatus();
+  }
+
   // Adds the cursor if it stands on an event of a counter that begins with `prefix`; a key of another shape is damage.
   static Status AddWhileOn(std::string_view prefix, Cursor cursor, std::vector<Cursor>* out) {
     if (!cursor.valid()) return cursor.status();

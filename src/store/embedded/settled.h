@@ -23,6 +23,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -79,6 +80,13 @@ struct SettledEvent {
 };
 
 enum class Interval : uint8_t { kMinute = 1, kHour = 2, kDay = 3 };  // on disk; never renumber
+
+// A question after a token: where to look, and what was found.
+struct TokenLookup {
+  TokenPrint print;
+  Micros since_commit_us = 0;         // only in slices whose time reaches to or past it
+  std::optional<SettledEvent> event;  // without the token's text
+};
 
 // One settle being built. Each kind of row must come in ascending key order; kinds may be interleaved.
 class SettleRun {
@@ -141,9 +149,13 @@ class SettledStore {
     return rows;
   }
 
-  // The event that `print` stands for, without the token's text, looked for in the slices whose time reaches to or past
-  // since_commit_us.
-  virtual Result<std::optional<SettledEvent>> FindToken(const TokenPrint& print, Micros since_commit_us) = 0;
+  // The events that prints stand for. Many at once cost a third each: they wait together for the filters' memory.
+  virtual Status FindTokens(std::span<TokenLookup> lookups) = 0;
+  Result<std::optional<SettledEvent>> FindToken(const TokenPrint& print, Micros since_commit_us) {
+    TokenLookup lookup{.print = print, .since_commit_us = since_commit_us, .event = {}};
+    QUIPU_RETURN_IF_ERROR(FindTokens({&lookup, 1}));
+    return lookup.event;
+  }
 
   // Counters of `ns` in hash order from `from_hash` on, until visit returns false.
   virtual Status ScanCounters(NamespaceId ns, uint64_t from_hash,

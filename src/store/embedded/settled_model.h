@@ -261,6 +261,20 @@ inline Status SettledModel::CheckTokens(SettledStore* store) {
     QUIPU_ASSIGN_OR_RETURN(const auto none, store->FindToken(other, 0));
     if (none) return Differs("absent tokens");
   }
+  // All of them at once, each beside one that is not there.
+  std::vector<TokenLookup> lookups;
+  for (const auto& [print, home] : token_homes_) {
+    lookups.push_back({.print = print, .since_commit_us = home.second, .event = {}});
+    lookups.push_back({.print = {.hi = print.hi, .lo = print.lo ^ 1}, .event = {}});
+  }
+  QUIPU_RETURN_IF_ERROR(store->FindTokens(lookups));
+  size_t at = 0;
+  for (const auto& [print, home] : token_homes_) {
+    const TokenLookup& there = lookups[at++];
+    if (!there.event || *there.event != state_.events.at(home.first).at(state_.tokens.at(print)).row)
+      return Differs("tokens looked for at once");
+    if (lookups[at++].event) return Differs("absent tokens looked for at once");
+  }
   return OkStatus();
 }
 

@@ -169,6 +169,8 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   struct Prepared {  // what the first pass over a batch works out for an op
     TokenPrint print;
     Micros own_us;  // the token's own time
+    // Where the sorted runs were asked already: their answer.
+    const TokenLookup* lookup = nullptr;
   };
   void DecideOps(std::span<Op> ops);
   void DecideOp(Op* op, const Prepared& prepared);
@@ -176,6 +178,10 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   void DecideTokenOutcome(Op* op, const Prepared& prepared, const Namespace& ns);
   void DecideRead(Op* op, const Namespace& ns);
   static Code RunOnPaper(std::span<const Op> run, const ShardOfOp& shard_of, Paper* paper);
+  // Asks the sorted runs at once for those of the ops' tokens that only they can know.
+  void LookUpTokens(std::span<const Op> ops, std::span<Prepared> prepared, std::vector<TokenLookup>* lookups);
+  // Whether the sorted runs must be asked for a token that is not in memory, and from which commit time on.
+  bool MayBeSettled(const Prepared& prepared, const Namespace& ns, Micros* since_commit_us) const;
   // The token's first result if it is known and still protects. kOk, or why that cannot be said.
   Code FindToken(const Prepared& prepared, const Namespace& ns, bool* found, TokenResult* result);
   void FillReplay(Op* op, const Namespace& ns, const TokenResult& r);

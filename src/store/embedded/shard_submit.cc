@@ -152,26 +152,53 @@ Position Shard::Commit(Op* op, CounterSlot** slot, const CounterState& before, c
   return position;
 }
 
+bool Shard::MayBeSettled(const Prepared& prepared, const Namespace& ns, Micros* since_commit_us) const {
+  const Micros in_memory_since = tokens_.complete_since_us();
+  if (in_memory_since == INT64_MIN || (prepared.own_us != kNoTime && prepared.own_us > tokens_.newest_dropped_own_us()))
+    return false;
+  // The earliest commit that can still protect. A token with a time of its own is protected from that time on, and may
+  // have been committed up to the skew of that moment before it.
+  Micros& from = *since_commit_us;
+  from = TokenFloor(ns, now_us_);
+  if (prepared.own_us != kNoTime && prepared.own_us >= from) {
+    from = prepared.own_us - kTokenSkewMsMax * 1000;
+  }
+  return in_memory_since >= from && !QUIPU_PLANTED(122);
+}
+
+void Shard::LookUpTokens(std::span<const Op> ops, std::span<Prepared> prepared, std::vector<TokenLookup>* lookups) {
+  lookups->clear();
+  lookups->reserve(ops.size());  // pointers into it stay
+  for (size_t i = 0; i < ops.size(); ++i) {
+    Micros since = 0;
+    TokenResult known;
+    if (ops[i].token.empty() || ops[i].ns >= namespaces_->all().size()) continue;
+    if (!MayBeSettled(prepared[i], namespaces_->Get(ops[i].ns), &since)) continue;
+    if (tokens_.Find(prepared[i].print, prepared[i].own_us, &known)) continue;
+    prepared[i].lookup = &lookups->emplace_back(prepared[i].print, since);
+  }
+  if (lookups->size() > 1 && context_.settled->FindTokens(*lookups).ok()) return;
+  for (Prepared& p : prepared) p.lookup = nullptr;  // each finds its own error
+}
+
 Code Shard::FindToken(const Prepared& prepared, const Namespace& ns, bool* found, TokenResult* result) {
   *found = tokens_.Find(prepared.print, prepared.own_us, result);
   if (*found) {
     *found = IsTokenKept(ns, result->kept_from_us - (QUIPU_PLANTED(123) ? 1 : 0), now_us_);
     return Code::kOk;
   }
-  Micros since = tokens_.complete_since_us();
-  if (since == INT64_MIN || (prepared.own_us != kNoTime && prepared.own_us > tokens_.newest_dropped_own_us()))
-    return Code::kOk;
-  // The earliest commit that can still protect. A token with a time of its own is protected from that time on, and may
-  // have been committed up to the skew of that moment before it.
-  Micros from = TokenFloor(ns, now_us_);
-  if (prepared.own_us != kNoTime && prepared.own_us >= from) {
-    from = prepared.own_us - kTokenSkewMsMax * 1000;
+  Micros from = 0;
+  if (!MayBeSettled(prepared, ns, &from)) return Code::kOk;
+  std::optional<SettledEvent> event;
+  if (prepared.lookup) {
+    event = prepared.lookup->event;
+  } else {
+    auto asked = context_.settled->FindToken(prepared.print, from);
+    if (!asked.ok()) return asked.code();
+    event = *asked;
   }
-  if (since < from || QUIPU_PLANTED(122)) return Code::kOk;
-  auto event = context_.settled->FindToken(prepared.print, from);
-  if (!event.ok()) return event.code();
-  if (!event->has_value()) return Code::kOk;
-  const SettledEvent& e = **event;
+  if (!event) return Code::kOk;
+  const SettledEvent& e = *event;
   CounterRecord r;
   r.kind = e.kind;
   r.outcome = e.outcome;
@@ -353,11 +380,13 @@ void Shard::DecideOp(Op* op, const Prepared& prepared) {
 
 void Shard::DecideOps(std::span<Op> ops) {
   Prepared prepared[kWindow];
+  std::vector<TokenLookup> lookups;
   while (!ops.empty()) {
     size_t n = std::min(ops.size(), kWindow);
     for (size_t i = 0; i < n; ++i) {
       const Op& op = ops[i];
       counters_.Prefetch(op.hash);
+      prepared[i].lookup = nullptr;
       if (op.token.empty()) {
         prepared[i].own_us = kNoTime;
         continue;
@@ -366,6 +395,7 @@ void Shard::DecideOps(std::span<Op> ops) {
       prepared[i].print = PrintOf(op);
       tokens_.Prefetch(prepared[i].print, prepared[i].own_us == kNoTime ? INT64_MIN : prepared[i].own_us);
     }
+    if (tokens_.complete_since_us() != INT64_MIN) LookUpTokens(ops.first(n), {prepared, n}, &lookups);
     for (size_t i = 0; i < n; ++i) DecideOp(&ops[i], prepared[i]);
     ops = ops.subspan(n);
   }
