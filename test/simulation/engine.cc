@@ -42,8 +42,11 @@ Result<std::unique_ptr<store::EventStore>> OpenEmbedded(const EngineContext& c) 
   store::EngineOptions options;
   options.data_dir = kDataDir;
   store::ShardOptions& shard = options.shard;
-  shard.journal.segment_bytes = uint64_t{1} << (20 + tuning.Below(3));
-  shard.journal.frame_bytes_max = size_t{128} << (10 + tuning.Below(2));
+  const bool small = tuning.Chance(c.small_segments);
+  shard.journal.frame_bytes_max = size_t{1} << (small ? 15 + tuning.Below(2) : 17 + tuning.Below(2));
+  shard.journal.segment_bytes =
+      small ? shard.journal.frame_bytes_max * (4 + tuning.Below(8)) : uint64_t{1} << (20 + tuning.Below(3));
+  if (c.frame_bytes != nullptr) *c.frame_bytes = shard.journal.frame_bytes_max;
   shard.journal.pending_bytes_max = size_t{1} << (24 + tuning.Below(3));
   shard.journal.writes_in_flight_max = static_cast<int>(1 + tuning.Below(4));
   shard.journal.commit_delay_us = tuning.Below(3) == 0 ? tuning.Between(1, 2000) : 0;

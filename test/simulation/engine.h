@@ -19,6 +19,8 @@ struct EngineContext {
   // Options (segment sizes, budgets, intervals) are drawn from this stream at each start.
   sim::SimRandom* tuning = nullptr;
   uint64_t* memory_bytes_enough = nullptr;  // out: up to this much nothing is refused for lack of memory; may be null
+  double small_segments = 0;     // how often a store has segments and frames so small that a short life fills many
+  size_t* frame_bytes = nullptr;            // out: of a frame of the journal, which holds an atomic batch; may be null
   uint64_t seed = 0;                        // for options that stay the same for the life of a data directory
 };
 

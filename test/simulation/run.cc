@@ -10,8 +10,8 @@ namespace {
 
 constexpr int64_t kSecond = 1'000'000;
 constexpr int kStartsMax = 30;
-// An atomic batch beyond this may be refused as too large.
-constexpr size_t kFrameBytesMin = 50'000;
+// What a commit may take beside its ops, at most: a record to spare, and a source with its marks.
+constexpr size_t kCommitBytesBeside = 8192;
 // Within this the store must answer once nothing is wrong any more.
 constexpr int64_t kHealthyWithin = 10 * kSecond;
 
@@ -181,6 +181,9 @@ bool Run::StartOnce() {
                                                                     .random = &store_random_,
                                                                     .tuning = &tuning_,
                                                                     .memory_bytes_enough = &memory_bytes_enough_,
+                                                                    .small_segments =
+                                                                        scenario_.knobs.at("small_segments").low,
+                                                                    .frame_bytes = &frame_bytes_,
                                                                     .seed = seed_});
   if (opened.ok() && !disk_.off()) {
     store_ = PlantInStore(std::move(opened).value(), plant_, seed_);
@@ -265,7 +268,8 @@ void Run::Send(std::unique_ptr<ClientBatch> client) {
   CodeSet allowed = AllowedCodes();
   size_t bytes = 0;
   for (const Op& op : c->ops) bytes += 500 + 2 * op.name.size() + op.token.size();
-  if (bytes > kFrameBytesMin) allowed |= SetOf(Code::kTooLarge);
+  // An atomic batch beyond half a frame is refused as too large.
+  if (bytes + kCommitBytesBeside > frame_bytes_ / 8 * 3) allowed |= SetOf(Code::kTooLarge);
   if (std::string wrong = model_.Decide(c->requests, c->batch, allowed); !wrong.empty()) {
     return Fail(fmt::format("batch {}: {}", c->number, wrong));
   }

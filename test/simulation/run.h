@@ -157,6 +157,7 @@ class Run {
   Micros wall_highest_us_ = kNoTime;              // ever
   std::deque<std::pair<int64_t, Micros>> walls_;  // mono and wall time before and after each jump
   uint64_t memory_bytes_enough_ = std::numeric_limits<uint64_t>::max();
+  size_t frame_bytes_ = std::numeric_limits<size_t>::max();
   uint64_t batches_left_ = 0;
   bool fenced_ = false;
   bool quiet_ = true;  // no faults now

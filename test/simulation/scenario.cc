@@ -35,6 +35,7 @@ const std::map<std::string, Range>& Defaults() {
       {"write_back", {0.001, 0.2}},
       {"stall", {0, 0}},
       {"log_latency_us", {20, 3000}},  // at most
+      {"small_segments", {0.5, 0.5}},  // probability per start that frames and segments are small
       {"capacity_mb", {0, 0}},         // 0 = endless
       {"clock_jump", {0, 0}},          // probability per pause
       {"clock_jump_s", {1, 1}},        // at most, either way

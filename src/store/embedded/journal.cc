@@ -103,6 +103,7 @@ Status LayOut(const Layout& layout) {
     QUIPU_RETURN_IF_ERROR(file->Sync());
   }
   QUIPU_RETURN_IF_ERROR(layout.disk->Rename(temporary, layout.path));
+  if (QUIPU_PLANTED(109)) return OkStatus();
   return layout.disk->SyncDir(layout.dir);
 }
 
@@ -350,7 +351,7 @@ void Journal::Reap() {
     writing_.pop_front();
     pending_bytes_ -= kFrameHeaderBytes + b->header.payload_bytes;
     free_buffers_.push_back(b);
-    if (!b->write.status.ok()) {
+    if (!b->write.status.ok() && !QUIPU_PLANTED(118)) {
       Fence(b->write.status);
     } else if (!fenced_) {
       durable_ = QUIPU_PLANTED(108) ? next_ - 1 : b->header.first + b->header.records - 1;

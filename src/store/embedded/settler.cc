@@ -207,13 +207,13 @@ class SettleJob {
       if (last.exists) {
         QUIPU_RETURN_IF_ERROR(run_->PutCounter(counter, {.value = last.value,
                                                          .position = last_position,
-                                                         .expiry_ms = last.expiry_ms,
+                                                         .expiry_ms = QUIPU_PLANTED(130) ? 0 : last.expiry_ms,
                                                          .last_write_us = last.last_write_us}));
         if (last.expiry_ms != 0) expiry_rows_.push_back(ExpiryKey(last.expiry_ms, counter.ns, counter.hash));
         if (!existed_first) names_.push_back({counter.ns, counter.name, true});
       } else {
-        QUIPU_RETURN_IF_ERROR(run_->DeleteCounter(counter));
-        if (existed_first) names_.push_back({counter.ns, counter.name, false});
+        if (!QUIPU_PLANTED(135)) QUIPU_RETURN_IF_ERROR(run_->DeleteCounter(counter));
+        if (existed_first && !QUIPU_PLANTED(132)) names_.push_back({counter.ns, counter.name, false});
       }
     }
     return OkStatus();

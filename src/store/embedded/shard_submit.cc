@@ -90,7 +90,7 @@ void Shard::AppendExpiredDelete(CounterSlot* slot, bool urgent) {
 }
 
 Position Shard::Commit(Op* op, CounterSlot** slot, const CounterState& before, const CounterState& after, bool urgent) {
-  if (*slot && (*slot)->exists && !before.exists) AppendExpiredDelete(*slot, urgent);
+  if (*slot && (*slot)->exists && !before.exists && !QUIPU_PLANTED(137)) AppendExpiredDelete(*slot, urgent);
   char* at = journal_->Reserve(kRecordBytesMax);
   Micros frame_us = journal_->frame_us();
   bool with_token = op->is_protected;
