@@ -193,7 +193,7 @@ class Pair {
     if (spec.heeds_group) HeedGroup(&op);
     return op;
   }
-  // What the kind allows; a command on a whole group has no token.
+  // What the kind allows; a command on a whole group has neither token nor condition.
   static void HeedGroup(Op* op) {
     switch (op->kind) {
       case OpKind::kAdd:
@@ -207,6 +207,7 @@ class Pair {
       case OpKind::kDelete:
       case OpKind::kExpire:
         op->group = GroupRole::kWhole;
+        op->condition = Condition::kNone;
         op->token = {};
         op->token_time_us = kNoTime;
         break;
