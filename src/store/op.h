@@ -71,6 +71,8 @@ struct CounterEntry {
   Micros last_write_us = kNoTime;
 };
 
+inline constexpr uint64_t kAnyCreated = std::numeric_limits<uint64_t>::max();
+
 struct Op {
   // ---- in
   OpKind kind = OpKind::kGet;
@@ -90,10 +92,11 @@ struct Op {
   int64_t delta = 0;       // kTokenOutcome answers with the first request's: of an add or a set, else 0
   int64_t floor = std::numeric_limits<int64_t>::min();
   int64_t ceiling = std::numeric_limits<int64_t>::max();
-  int64_t expire_at_ms = 0;        // unix ms, > 0
-  Micros token_time_us = kNoTime;  // generation_time; a time inside the token wins over it
-  Micros event_time_us = kNoTime;  // else the token's time, else the server's
-  uint64_t expected_version = 0;   // kCheckVersion
+  int64_t expire_at_ms = 0;                 // unix ms, > 0
+  Micros token_time_us = kNoTime;           // generation_time; a time inside the token wins over it
+  Micros event_time_us = kNoTime;           // else the token's time, else the server's
+  uint64_t expected_version = 0;            // kCheckVersion
+  uint64_t expected_created = kAnyCreated;  // kCheckVersion with kWhole: `created` too must be this
   // kGet with kWhole: where the group's counters go, ascending by name; null if they are not wanted. Theirs alone, the
   // counter `name` itself is told by value. Stays put until the batch is decided.
   std::vector<CounterEntry>* listing = nullptr;
@@ -114,6 +117,10 @@ struct Op {
   Micros event_us = kNoTime;       // event time of the mutation as stored
   Micros last_write_us = kNoTime;  // latest event time that wrote the value; kNoTime = the counter does not exist
   uint64_t version = 0;  // kGet: another one after each change of value or expiry; 0 if the counter does not exist
+  // kGet, kCheckVersion with kWhole: another one once the counter or one of its group has come into being, if only for
+  // a moment. An engine may take the birth of another counter for it, once in tens of thousands. Until the store is
+  // closed.
+  uint64_t created = 0;
   Micros token_expires_us = kNoTime;  // kTokenOutcome
 };
 
@@ -140,6 +147,7 @@ inline void ResetAnswer(Op* op) {
   op->expiry_ms = kFresh.expiry_ms;
   op->position = kFresh.position;
   op->version = kFresh.version;
+  op->created = kFresh.created;
   op->event_us = kFresh.event_us;
   op->last_write_us = kFresh.last_write_us;
   op->token_expires_us = kFresh.token_expires_us;

@@ -266,6 +266,7 @@ void Connection::FinishTransaction() {
     op.name = work.arena.Concat({watched.name});
     op.hash = HashCounter(watched.ns, watched.name);
     op.expected_version = watched.version;
+    op.expected_created = watched.created;
     op.group = store::GroupRole::kWhole;
   }
   work.watched = work.ops.size();

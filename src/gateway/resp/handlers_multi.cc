@@ -45,7 +45,9 @@ void Watch(Connection& c, Args args) {
       [](Connection& to, const Slot& slot, const store::Op* ops) {
         for (uint32_t i = 0; i < slot.count; ++i) {
           if (ops[i].code != Code::kOk) return to.FailOp(ops[i].code);
-          to.transaction().watched[slot.extra + i].version = ops[i].version;
+          Transaction::Watched& watched = to.transaction().watched[slot.extra + i];
+          watched.version = ops[i].version;
+          watched.created = ops[i].created;
         }
         to.out().Simple("OK");
       },

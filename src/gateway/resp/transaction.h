@@ -31,6 +31,7 @@ struct Transaction {
     NamespaceId ns = 0;
     std::string name;
     uint64_t version = 0;
+    uint64_t created = 0;
   };
 
   Stage stage = Stage::kNone;

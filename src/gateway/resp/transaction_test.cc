@@ -108,6 +108,19 @@ TEST(Multi, AWatchedKeyThatChangedMakesExecNull) {
   EXPECT_EQ(w.Ask("HELLO 3\r\nWATCH k\r\nINCR k\r\nMULTI\r\nINCR k\r\nEXEC").substr(0, 1), "%");
 }
 
+TEST(Multi, AWatchedKeyThatWasThereForAMomentMakesExecNull) {
+  World w;
+  auto other = w.Connect();
+  EXPECT_EQ(w.Ask("WATCH none"), "+OK|");
+  w.Ask(*other, "INCR none\r\nDEL none");
+  EXPECT_EQ(w.Ask("MULTI\r\nINCR k\r\nEXEC"), "+OK|+QUEUED|*-1|");
+  EXPECT_EQ(w.Ask("WATCH h"), "+OK|");
+  w.Ask(*other, "HINCRBY h f 1\r\nHDEL h f");
+  EXPECT_EQ(w.Ask("MULTI\r\nINCR k\r\nEXEC"), "+OK|+QUEUED|*-1|");
+  EXPECT_EQ(w.Ask("WATCH none h\r\nDEL none h\r\nMULTI\r\nINCR k\r\nEXEC"), "+OK|:0|+OK|+QUEUED|*1|:1|")
+      << "a delete of what is missing changes nothing";
+}
+
 TEST(Multi, UnwatchedAndUnchangedKeysLetExecHappen) {
   World w;
   auto other = w.Connect();

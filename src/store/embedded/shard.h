@@ -14,6 +14,7 @@
 #include <deque>
 #include <map>
 #include <queue>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -126,6 +127,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
     std::map<std::string, State> states;
     std::map<std::string, std::pair<uint64_t, Outcome>> tokens;  // content, outcome
     std::map<NamespaceId, int64_t> created;
+    std::set<std::string> born;  // counters that came into being, and their groups
   };
   // Seals the open frame and begins one that will hold this shard's part alone. Returns the position that the step's
   // own record will take; AppendStep then writes it.
@@ -165,6 +167,8 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   void FindOwnSources(SourceId anchor, std::function<void(Result<std::vector<SourceState>>)> on_done);
 
  private:
+  static constexpr size_t kCreatedSlots = 1u << 16;
+
   // ---- ops (shard_submit.cc)
   struct Prepared {  // what the first pass over a batch works out for an op
     TokenPrint print;
@@ -191,6 +195,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   // Appends the record of a decided mutation and updates the counter's line. Returns the record's position.
   Position Commit(Op* op, CounterSlot** slot, const CounterState& before, const CounterState& after, bool urgent);
   void AppendExpiredDelete(CounterSlot* slot, bool urgent);
+  void NoteCreated(const Op& op, Position position);
   void SetSlot(CounterSlot* slot, const CounterState& state, Position position);
   void Gate(Position position) {
     if (position > gate_) gate_ = position;
@@ -285,6 +290,8 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
     SumSlots slots;
   };
   std::array<OpenSum, 256> open_sums_;
+  // The newest position at which a counter came into being, by hash of its name and of its group's; for WATCH.
+  std::vector<Position> created_ = std::vector<Position>(kCreatedSlots);
 
   std::shared_ptr<const NamespaceTable> namespaces_;
   bool counts_are_limited_ = false;  // some namespace has a counters_max

@@ -147,6 +147,10 @@ Code Shard::CheckWholeOnPaper(const Op& op, const Namespace& ns, const Paper& pa
     const std::string_view name = std::string_view(key).substr(key_start.size());
     if (name == op.name || IsMember(name, op.name)) return Code::kConditionNotMet;
   }
+  const bool born = paper.born.contains(key_start + std::string(op.name));
+  if (op.expected_created != kAnyCreated && (born || op.expected_created != created_[op.hash % kCreatedSlots])) {
+    return Code::kConditionNotMet;
+  }
   uint64_t version = 0;
   const auto add = [&](std::string_view name, uint64_t hash) {
     const auto on_paper = paper.states.find(key_start + std::string(name));

@@ -89,6 +89,11 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
           static_cast<uint64_t>(ns.settings.counters_max)) {
     return Code::kQuotaExceeded;
   }
+  if (creates) {
+    paper->born.insert(key);
+    const std::string_view group = SplitGrouped(op->name).group;
+    if (!group.empty()) paper->born.insert(fmt::format("{}/{}", op->ns, group));
+  }
   paper->created[op->ns] += (after.exists ? 1 : 0) - (before.exists ? 1 : 0);
   if (creates && op->group == GroupRole::kMember && !all_resident_) {
     if (Status group = ExpiryOfGroup(*op).status(); !group.ok()) return group.code();

@@ -89,6 +89,12 @@ void Shard::AppendExpiredDelete(CounterSlot* slot, bool urgent) {
   SetSlot(slot, CounterState(), position);
 }
 
+void Shard::NoteCreated(const Op& op, Position position) {
+  created_[op.hash % kCreatedSlots] = position;
+  const std::string_view group = SplitGrouped(op.name).group;
+  if (!group.empty()) created_[HashCounter(op.ns, group) % kCreatedSlots] = position;
+}
+
 Position Shard::Commit(Op* op, CounterSlot** slot, const CounterState& before, const CounterState& after, bool urgent) {
   if (*slot && (*slot)->exists && !before.exists && !QUIPU_PLANTED(137)) AppendExpiredDelete(*slot, urgent);
   char* at = journal_->Reserve(kRecordBytesMax);
@@ -145,6 +151,7 @@ Position Shard::Commit(Op* op, CounterSlot** slot, const CounterState& before, c
   if (!*slot && after.exists) *slot = counters_.Insert(op->hash, op->ns, op->name);
   if (*slot) SetSlot(*slot, after, position);
   if (after.exists != before.exists) counts_.Add(op->ns, after.exists ? 1 : ~uint64_t{0});
+  if (after.exists && !before.exists) NoteCreated(*op, position);
   if (slots.events_at != 0 && plain && op->event_us == frame_us && after.last_write_us == frame_us) {
     open_sums_[op->hash & (open_sums_.size() - 1)] = {
         .position = position, .frame_serial = journal_->frame_serial(), .record = at, .slots = slots};
@@ -355,7 +362,11 @@ void Shard::DecideRead(Op* op, const Namespace& ns) {
   if (op->group != GroupRole::kNone && !(op->group == GroupRole::kElseGroup && live.exists)) {
     if (Code code = ReadGroup(op, ns); code != Code::kOk) return FailOp(op, code);
   }
-  if (op->kind == OpKind::kCheckVersion && op->version != op->expected_version) FailOp(op, Code::kConditionNotMet);
+  if (op->group == GroupRole::kWhole) op->created = created_[op->hash % kCreatedSlots];
+  const bool as_created = op->expected_created == kAnyCreated || op->expected_created == op->created;
+  if (op->kind == OpKind::kCheckVersion && (op->version != op->expected_version || !as_created)) {
+    FailOp(op, Code::kConditionNotMet);
+  }
 }
 
 void Shard::DecideOp(Op* op, const Prepared& prepared) {

@@ -139,6 +139,10 @@ void MemoryStore::Read(const Key& key, Op* op) {
   CounterState after;
   Decide(state, now_ms(), kNoTime, op, &after);
   op->position = op->version = counter != nullptr ? counter->changed : 0;
+  if (op->group == GroupRole::kWhole) {
+    auto created = state_.created.find(key);
+    op->created = created == state_.created.end() ? 0 : created->second;
+  }
   if (op->group == GroupRole::kNone || (op->group == GroupRole::kElseGroup && counter != nullptr)) return;
   GroupAnswer answer(*op);
   for (const Key& member : MembersOf(key.ns, key.name)) {
@@ -184,7 +188,8 @@ void MemoryStore::MutateWhole(const Namespace& ns, const Key& key, Op* op) {
 
 void MemoryStore::CheckVersion(const Key& key, Op* op) {
   Read(key, op);
-  if (op->version != op->expected_version) FailOp(op, Code::kConditionNotMet);
+  const bool as_created = op->expected_created == kAnyCreated || op->expected_created == op->created;
+  if (op->version != op->expected_version || !as_created) FailOp(op, Code::kConditionNotMet);
 }
 
 void MemoryStore::FindTokenOutcome(const Namespace& ns, const Key& key, Op* op) {
@@ -240,6 +245,11 @@ void MemoryStore::Mutate(const Namespace& ns, const Key& key, Op* op) {
   }
   if (changed && after.exists) state_.counters[key] = {.state = after, .changed = op->position};
   if (changed && !after.exists) state_.counters.erase(key);
+  if (creates) {
+    state_.created[key] = op->position;
+    const std::string group(SplitGrouped(key.name).group);
+    if (!group.empty()) state_.created[{key.ns, HashCounter(key.ns, group), group}] = op->position;
+  }
   if (changed && op->kind == OpKind::kAdd) state_.totals.adds++;
   if (keeps_token) {
     KeptToken& kept = state_.tokens[{key, std::string(op->token)}];

@@ -66,6 +66,7 @@ class MemoryStore final : public EventStore {
     std::map<TokenKey, KeptToken> tokens;
     std::map<Key, std::vector<EventEntry>> events;
     std::map<SourceId, SourceState> sources;
+    std::map<Key, Position> created;  // when a counter of this name or group last came into being
     Position last_position = 0;
     Totals totals;
   };
