@@ -27,7 +27,9 @@ Micros TokensKnownSince(const Namespace& before, const NamespaceSettings& next, 
   if (before.settings.durability == Durability::kMemory) {
     return next.durability == Durability::kMemory ? before.tokens_known_since_us : now_us;
   }
-  if (next.token_horizon_ms <= before.settings.token_horizon_ms) return before.tokens_known_since_us;
+  const NamespaceSettings& now = before.settings;
+  const bool keeps_longer = next.token_horizon_ms + next.token_skew_ms > now.token_horizon_ms + now.token_skew_ms;
+  if (next.token_horizon_ms <= now.token_horizon_ms && !keeps_longer) return before.tokens_known_since_us;
   return TokenFloor(before, now_us);
 }
 

@@ -1,9 +1,10 @@
 // When a token protects, and what makes two requests with it the same one. Shared by every engine.
 //
-// A token claims a time: its own (UUIDv7, ULID), else the generation_time of the request, else the receipt. It is kept
-// until the horizon has passed over its commit, and over its own time where that is later. Below the floor of a
-// namespace nothing is known for certain, so what claims an older time is refused, known or not. Hence the two
-// questions:
+// A token claims a time: its own (UUIDv7, ULID), else the generation_time of the request, else the receipt. A request
+// is taken until the horizon has passed over the time that it claims, known or not. A token is kept until the horizon
+// and the skew have passed over its commit, and over its own time where that is later: a given time may have been ahead
+// of the commit by the skew, and is not kept itself. So every request that is taken meets what is known of its token.
+// Hence the two questions:
 //   may this request be decided?    CheckTokenTime, before anything is looked up.
 //   does this kept token count?     IsTokenKept; a token that is not kept any more is as good as never seen.
 //
@@ -25,19 +26,23 @@ inline Micros ClaimedTokenTime(const Op& op, Micros now_us) {
   return op.token_time_us != kNoTime ? op.token_time_us : now_us;
 }
 
-// Tokens of the namespace are known from here on.
+// Tokens of the namespace whose commit is not before this are known.
 inline Micros TokenFloor(const Namespace& ns, Micros now_us) {
-  return std::max(now_us - ns.settings.token_horizon_ms * 1000, ns.tokens_known_since_us);
+  const Micros kept_us = (ns.settings.token_horizon_ms + ns.settings.token_skew_ms) * 1000;
+  return std::max(now_us - kept_us, ns.tokens_known_since_us);
 }
 
 // kOk, kTokenExpired, kTokenInFuture. own_us is the token's own time, claimed_us what ClaimedTokenTime says of it.
-// A given time may have been ahead of the first receipt, by the skew at most, and only the receipt is kept: so it must
-// lie inside the horizon by that much more, else the same request would outlive what is known of it and count twice.
+// A given time may have been ahead of the first receipt by the skew: it must lie that much behind the moment from which
+// the namespace's tokens are known.
 inline Code CheckTokenTime(const Namespace& ns, Micros own_us, Micros claimed_us, Micros now_us) {
   Micros skew_us = ns.settings.token_skew_ms * 1000;
   bool given = own_us == kNoTime && claimed_us < now_us;
-  Micros floor_us = TokenFloor(ns, now_us) + (given ? skew_us : 0);
-  if (claimed_us < floor_us) return Code::kTokenExpired;
+  if (claimed_us < now_us - ns.settings.token_horizon_ms * 1000) return Code::kTokenExpired;
+  // Not by a sum: kNoTime means that all are known.
+  if (ns.tokens_known_since_us != kNoTime && claimed_us < ns.tokens_known_since_us + (given ? skew_us : 0)) {
+    return Code::kTokenExpired;
+  }
   if (claimed_us > now_us + skew_us) return Code::kTokenInFuture;
   return Code::kOk;
 }
@@ -48,17 +53,23 @@ inline bool IsTokenKept(const Namespace& ns, Micros kept_from_us, Micros now_us)
   return kept_from_us >= TokenFloor(ns, now_us);
 }
 inline Micros TokenExpires(const Namespace& ns, Micros kept_from_us) {
-  return kept_from_us + ns.settings.token_horizon_ms * 1000;
+  return kept_from_us + (ns.settings.token_horizon_ms + ns.settings.token_skew_ms) * 1000;
 }
 
-// The namespace's tokens_known_since_us once `next` is in force. A longer horizon cannot bring back what the shorter
-// one gave up, and a namespace that did not keep tokens knows none: without this a retry would count twice after the
-// change.
+// The namespace's tokens_known_since_us once `next` is in force. A longer horizon or skew cannot bring back what the
+// shorter one gave up, and a namespace that did not keep tokens knows none: without this a retry would count twice
+// after the change.
 Micros TokensKnownSince(const Namespace& before, const NamespaceSettings& next, Micros now_us);
 
 // Event time of a mutation: given, else the token's, else the server's.
 inline Micros EventTime(const Op& op, Micros claimed_us) {
   return op.event_time_us != kNoTime ? op.event_time_us : claimed_us;
+}
+
+// kOk, kEventTooOld, kEventInFuture: beyond what can be stored.
+constexpr Code CheckEventTime(Micros event_us) {
+  if (event_us < -kEventUsMax) return Code::kEventTooOld;
+  return event_us > kEventUsMax ? Code::kEventInFuture : Code::kOk;
 }
 
 // Stands for what a mutation asks: kind, delta, bounds, saturate, condition, expiry, remove; not for any time of token

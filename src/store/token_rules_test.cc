@@ -37,12 +37,20 @@ TEST(TokenTime, IsAcceptedFromTheHorizonToTheSkewBothIncluded) {
   EXPECT_EQ(CheckOwn(ns, std::numeric_limits<int64_t>::min() + 1, kNow), Code::kTokenExpired);
 }
 
-TEST(TokenTime, ThatWasGivenMustLieASkewInsideTheHorizon) {
+TEST(TokenTime, ThatWasGivenIsTakenForTheWholeHorizon) {
   Namespace ns = Default();
-  EXPECT_EQ(CheckGiven(ns, kNow - 24 * kHour + 60 * kSecond, kNow), Code::kOk);
-  EXPECT_EQ(CheckGiven(ns, kNow - 24 * kHour + 60 * kSecond - 1, kNow), Code::kTokenExpired);
+  EXPECT_EQ(CheckGiven(ns, kNow - 24 * kHour, kNow), Code::kOk);
+  EXPECT_EQ(CheckGiven(ns, kNow - 24 * kHour - 1, kNow), Code::kTokenExpired);
   EXPECT_EQ(CheckGiven(ns, kNow + 60 * kSecond, kNow), Code::kOk);
   EXPECT_EQ(CheckGiven(ns, kNow + 60 * kSecond + 1, kNow), Code::kTokenInFuture);
+}
+
+TEST(TokenTime, ThatWasGivenMustLieASkewBehindTheMomentFromWhichTokensAreKnown) {
+  Namespace ns = Default();
+  ns.tokens_known_since_us = kNow - kHour;
+  EXPECT_EQ(CheckOwn(ns, kNow - kHour, kNow), Code::kOk);
+  EXPECT_EQ(CheckGiven(ns, kNow - kHour + 60 * kSecond, kNow), Code::kOk);
+  EXPECT_EQ(CheckGiven(ns, kNow - kHour + 60 * kSecond - 1, kNow), Code::kTokenExpired);
 }
 
 TEST(TokenTime, OfReceiptAloneIsAlwaysAccepted) {
@@ -74,10 +82,23 @@ TEST(TokensKnownSince, ALongerHorizonDoesNotReachBehindWhatTheShorterOneGaveUp) 
   longer.token_horizon_ms = 24 * 3600'000;
   ns.tokens_known_since_us = TokensKnownSince(ns, longer, kNow);
   ns.settings = longer;
-  EXPECT_EQ(ns.tokens_known_since_us, kNow - kHour);
-  EXPECT_EQ(CheckOwn(ns, kNow - kHour - 1, kNow), Code::kTokenExpired);
-  EXPECT_EQ(CheckOwn(ns, kNow - kHour, kNow + 22 * kHour), Code::kOk);
-  EXPECT_FALSE(IsTokenKept(ns, kNow - kHour - 1, kNow));
+  const Micros known = kNow - kHour - 60 * kSecond;
+  EXPECT_EQ(ns.tokens_known_since_us, known);
+  EXPECT_EQ(CheckOwn(ns, known - 1, kNow), Code::kTokenExpired);
+  EXPECT_EQ(CheckOwn(ns, known, kNow + 22 * kHour), Code::kOk);
+  EXPECT_FALSE(IsTokenKept(ns, known - 1, kNow));
+  EXPECT_TRUE(IsTokenKept(ns, known, kNow));
+}
+
+TEST(TokensKnownSince, ALongerSkewDoesNeither) {
+  Namespace ns = Default();
+  NamespaceSettings longer = ns.settings;
+  longer.token_skew_ms = 600'000;
+  EXPECT_EQ(TokensKnownSince(ns, longer, kNow), kNow - 24 * kHour - 60 * kSecond);
+  NamespaceSettings traded = ns.settings;
+  traded.token_horizon_ms += 10'000;
+  traded.token_skew_ms -= 10'000;
+  EXPECT_EQ(TokensKnownSince(ns, traded, kNow), kNow - 24 * kHour - 60 * kSecond);
 }
 
 TEST(TokensKnownSince, AShorterHorizonLeavesItAlone) {

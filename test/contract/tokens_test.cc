@@ -285,8 +285,8 @@ TEST_P(Tokens, TheOutcomeOfATokenIsItsFirstAnswer) {
   EXPECT_EQ(op.delta, 50);
   EXPECT_EQ(op.position, first.position);
   EXPECT_EQ(op.event_us, first.event_us);
-  EXPECT_GE(op.token_expires_us, first.event_us + 24 * kHour);
-  EXPECT_LE(op.token_expires_us, NowUs() + 24 * kHour);
+  EXPECT_GE(op.token_expires_us, first.event_us + 24 * kHour + kMinute);
+  EXPECT_LE(op.token_expires_us, NowUs() + 24 * kHour + kMinute);
   Do(Clear("d", "clear"));
   EXPECT_EQ(Do(TokenOutcome("d", "clear")).original_kind, OpKind::kClear);
   Do(Add("e", 7));
@@ -301,9 +301,24 @@ TEST_P(Tokens, TheOutcomeOfAnUnknownTokenIsNotFoundAndDoesNotSpendIt) {
   EXPECT_FALSE(Do(Add("c", 1, "t")).replayed);
 }
 
-TEST_P(Tokens, AreForgottenAfterTheHorizon) {
+TEST_P(Tokens, AGivenTimeProtectsForTheWholeHorizonAndIsRefusedAfterIt) {
+  for (Micros ahead : {-kHour, -1 * kMs, Micros{0}, 50 * kSecond}) {
+    const Micros given = NowUs() + ahead;
+    Op op = Stamped(Add("c", 1, Keep(fmt::format("t{}", ahead))), given);
+    Do(op);
+    Pass(given + 24 * kHour - 2 * kSecond - NowUs());
+    EXPECT_TRUE(Do(op).replayed) << ahead;
+    Pass(3 * kSecond);
+    EXPECT_EQ(Do(op).code, Code::kTokenExpired) << ahead;
+  }
+  EXPECT_EQ(Value("c"), 4);
+}
+
+TEST_P(Tokens, AreForgottenAfterTheHorizonAndTheSkew) {
   Do(Add("c", 1, "t"));
-  Pass(24 * kHour + kSecond);
+  Pass(24 * kHour + kMinute - kSecond);
+  EXPECT_EQ(Do(TokenOutcome("c", "t")).code, Code::kOk);
+  Pass(2 * kSecond);
   EXPECT_EQ(Do(TokenOutcome("c", "t")).code, Code::kNotFound);
 }
 

@@ -95,7 +95,12 @@ const Namespace& Model::ChangeNamespace(NamespaceId id, const NamespaceSettings&
   // What was given up, or never kept, is not known again by a longer horizon.
   const bool was_memory = ns.settings.durability == Durability::kMemory;
   if (was_memory && settings.durability != Durability::kMemory) ns.tokens_known_since_us = now_us_;
-  if (!was_memory && settings.token_horizon_ms > ns.settings.token_horizon_ms) ns.tokens_known_since_us = Floor(id);
+  const NamespaceSettings& old = ns.settings;
+  const bool keeps_longer =
+      settings.token_horizon_ms + settings.token_skew_ms > old.token_horizon_ms + old.token_skew_ms;
+  if (!was_memory && (keeps_longer || settings.token_horizon_ms > old.token_horizon_ms)) {
+    ns.tokens_known_since_us = Floor(id);
+  }
   ns.settings = settings;
   ++ns.version;
   return ns;
@@ -132,7 +137,7 @@ uint64_t Model::Count(NamespaceId ns, Expired expired) const {
 
 Micros Model::Floor(NamespaceId ns) const {
   const Namespace& n = namespaces_[ns];
-  return std::max(now_us_ - n.settings.token_horizon_ms * 1000, n.tokens_known_since_us);
+  return std::max(now_us_ - (n.settings.token_horizon_ms + n.settings.token_skew_ms) * 1000, n.tokens_known_since_us);
 }
 
 std::string Model::DecideOp(const Request& request, const Op& op, CodeSet allowed) {
@@ -219,7 +224,8 @@ std::string Model::DecideTokenOutcome(const Request& request, const Op& op) {
     return fmt::format("{}: token {} did {}, not {}", NameOf(counter), token.text,
                        static_cast<int>(token.kept_content.kind), static_cast<int>(op.original_kind));
   }
-  const Micros kept_from_us = op.token_expires_us - settings(counter.ns).token_horizon_ms * 1000;
+  const NamespaceSettings& set = settings(counter.ns);
+  const Micros kept_from_us = op.token_expires_us - (set.token_horizon_ms + set.token_skew_ms) * 1000;
   if (kept_from_us < token.kept_from_us || kept_from_us > token.kept_from_at_most_us) {
     return fmt::format("{}: token {} is kept from {} on, should be {} to {}", NameOf(counter), token.text, kept_from_us,
                        token.kept_from_us, token.kept_from_at_most_us);
@@ -322,7 +328,9 @@ std::string Model::DecideMutation(const Request& request, const Op& op, CodeSet 
     const Micros skew = settings.token_skew_ms * 1000;
     // A time that is only given may have been ahead of the first receipt by the skew (store/token_rules.h).
     const bool is_given = token->own_us == kNoTime && claimed_us < now_us_;
-    if (claimed_us < Floor(counter.ns) + (is_given ? skew : 0)) {
+    const Micros known_since_us = namespaces_[counter.ns].tokens_known_since_us;
+    const bool unknown = known_since_us != kNoTime && claimed_us < known_since_us + (is_given ? skew : 0);
+    if (claimed_us < now_us_ - settings.token_horizon_ms * 1000 || unknown) {
       ++tally_.expired;
       return Compare(request, op, {.code = Code::kTokenExpired});
     }

@@ -99,7 +99,7 @@ void CounterRecount::CheckToken(const SettledEvent& e) {
   auto [it, fresh] = seen_.try_emplace(std::string(e.token), e.position, kept_from);
   if (fresh) return;
   auto [position, first_kept_from] = it->second;
-  if (IsTokenKept(*ns_, first_kept_from, e.commit_us)) {
+  if (first_kept_from >= e.commit_us - ns_->settings.token_horizon_ms * 1000) {
     found_(fmt::format("token {} took effect at position {} and again at {}, inside its horizon", e.token, position,
                        e.position));
   }

@@ -71,9 +71,11 @@ void Shard::Maintain() {
   int64_t wall = loop_->WallMicros(), mono = loop_->MonoMicros();
   if ((wall - last_seen_wall_us_) - (mono - last_seen_mono_us_) > kJumpUs) {
     // The wall clock leapt forward: by its new time tokens look older than they are. Nothing is forgotten until the
-    // longest horizon has passed by the clock that does not leap.
+    // longest horizon and skew have passed by the clock that does not leap.
     int64_t longest = 0;
-    for (const Namespace& ns : namespaces_->all()) longest = std::max(longest, ns.settings.token_horizon_ms * 1000);
+    for (const Namespace& ns : namespaces_->all()) {
+      longest = std::max(longest, (ns.settings.token_horizon_ms + ns.settings.token_skew_ms) * 1000);
+    }
     hold_tokens_until_mono_us_ = mono + longest;
   }
   last_seen_wall_us_ = wall;

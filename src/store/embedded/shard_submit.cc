@@ -191,7 +191,7 @@ void Shard::LookUpTokens(std::span<const Op> ops, std::span<Prepared> prepared, 
 Code Shard::FindToken(const Prepared& prepared, const Namespace& ns, bool* found, TokenResult* result) {
   *found = tokens_.Find(prepared.print, prepared.own_us, result);
   if (*found) {
-    *found = IsTokenKept(ns, result->kept_from_us - (QUIPU_PLANTED(123) ? 1 : 0), now_us_);
+    *found = IsTokenKept(ns, result->kept_from_us, now_us_);
     return Code::kOk;
   }
   Micros from = 0;
@@ -268,7 +268,7 @@ void Shard::DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns
     keeps_token = ns.settings.durability != Durability::kMemory;
   }
   if (keeps_token) {
-    Code time = CheckTokenTime(ns, prepared.own_us, claimed_us, now_us_);
+    Code time = CheckTokenTime(ns, prepared.own_us, claimed_us - (QUIPU_PLANTED(123) ? 1 : 0), now_us_);
     if (QUIPU_PLANTED(124) && time == Code::kTokenExpired) time = Code::kOk;
     if (time != Code::kOk) {
       if (time == Code::kTokenExpired) ++info_.expired_tokens;
