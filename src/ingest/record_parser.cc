@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "model/ids.h"
+
 namespace quipu::ingest {
 namespace {
 
@@ -72,6 +74,7 @@ const char* RecordParser::Parse(std::string_view record, Aggregator* sums) {
   if (has_time_) {
     const std::optional<int64_t> ms = time_.ParseMs(values_[time_column_]);
     if (!ms) return "its time cannot be read";
+    if (*ms < 0 || *ms > kEventMsMax) return "its time is outside what an import takes, 1970-01-01 to 2112-09-17 (UTC)";
     minute = MinuteOf(*ms);
   }
   switch (sums->Add(key_.Build(values_, &scratch_), minute, delta)) {

@@ -131,7 +131,10 @@ struct StoreInfo {
   uint64_t expired_counters = 0;                            // since start
   int64_t last_settle_wall_us = 0;
   uint64_t unsettled_bytes = 0;
-  uint64_t memory_bytes = 0;      // of counters and tokens
+  uint64_t memory_bytes = 0;  // of counters and tokens
+  // Durability async and memory: an event is on its way to the medium at the latest so long after its answer; a loss of
+  // power takes no older one, but for the time that the writes take.
+  int64_t loss_window_us = 0;
   uint64_t commit_bytes_max = 0;  // that the records of one atomic batch may need; 0: any number
   bool fenced = false;
 };
@@ -143,6 +146,7 @@ class EventStore {
   //   kOverflow           the value would leave 64 bits (kAdd without `bounded`), or `applied` would (saturate).
   //   kTokenConflict      the token is known on this counter with other content.
   //   kTokenExpired       the token's time is older than the horizon; kTokenInFuture: beyond the skew limit.
+  //   kEventTooOld, kEventInFuture  the event time is beyond kEventUsMax.
   //   kTokenRequired      the namespace demands a token and the op has none.
   //   kNamespaceNotFound  no such id, or deleted.  kNotFound (kTokenOutcome).  kConditionNotMet (kCheckVersion).
   //   kQuotaExceeded      counters_max reached.    kStorageFull  disk or memory budget reached; reads go on.

@@ -262,6 +262,19 @@ TEST_P(Counting, AMissingCounterHasVersionZeroAgainAfterDelete) {
   EXPECT_EQ(Do(Get("c")).version, 0u);
 }
 
+TEST_P(Counting, AnEventTimeBeyondWhatIsStoredIsRefused) {
+  Do(At(Add("c", 1), -kEventUsMax));
+  EXPECT_EQ(Do(Get("c")).last_write_us, -kEventUsMax);
+  Do(At(Add("c", 1), kEventUsMax));
+  EXPECT_EQ(Do(Get("c")).last_write_us, kEventUsMax);
+  EXPECT_EQ(Do(At(Add("c", 1), kEventUsMax + 1)).code, Code::kEventInFuture);
+  EXPECT_EQ(Do(At(Add("c", 1, "t"), kInt64Max)).code, Code::kEventInFuture);
+  EXPECT_EQ(Do(At(Set("c", 1), -kEventUsMax - 1)).code, Code::kEventTooOld);
+  EXPECT_EQ(Run({Add("c", 1), At(Add("c", 1), kInt64Max)}, {.all_or_nothing = true}).ops[1].code, Code::kEventInFuture);
+  EXPECT_FALSE(Do(Add("c", 1, "t")).replayed) << "an error spends no token";
+  EXPECT_EQ(Value("c"), 3);
+}
+
 TEST_P(Counting, CheckVersionComparesAndChangesNothing) {
   Do(Add("c", 1));
   uint64_t version = Do(Get("c")).version;

@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include "model/ids.h"
+
 namespace quipu::resp {
 namespace {
 
@@ -41,9 +43,9 @@ Row RowOf(Code code) {
     case Code::kTokenRequired:
       return {"ERR token required", "ERR token required by the namespace"};
     case Code::kEventTooOld:
-      return {"ERR event time", "ERR event time is older than the namespace accepts"};
+      return {"ERR event time", "ERR event time is older than can be stored"};
     case Code::kEventInFuture:
-      return {"ERR event time", "ERR event time is in the future"};
+      return {"ERR event time", "ERR event time is further in the future than can be stored"};
     case Code::kOverflow:
       return {text::kOverflow, text::kOverflow};
     case Code::kConditionNotMet:
@@ -79,6 +81,11 @@ Row RowOf(Code code) {
 std::string_view ErrorText(Code code) { return RowOf(code).text; }
 
 std::string_view ErrorPrefix(Code code) { return RowOf(code).prefix; }
+
+std::string EventTimeError(std::string_view field, int64_t ms) {
+  return fmt::format("{} {} is {} ms, out of range [{}, {}]", ErrorPrefix(Code::kEventInFuture), field, ms,
+                     -kEventMsMax, kEventMsMax);
+}
 
 std::string ErrorText(const Status& status) {
   if (status.message().empty()) return std::string(ErrorText(status.code()));

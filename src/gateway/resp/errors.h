@@ -15,9 +15,14 @@ std::string_view ErrorPrefix(Code code);
 // The same reply with the status's own message in the place of the text behind the prefix.
 std::string ErrorText(const Status& status);
 
+// That `ms` cannot be stored as a time of an event; `field` names the argument.
+std::string EventTimeError(std::string_view field, int64_t ms);
+
 namespace text {
 inline constexpr std::string_view kSyntax = "ERR syntax error";
 inline constexpr std::string_view kNotInteger = "ERR value is not an integer or out of range";
+inline constexpr std::string_view kNotInt32 =
+    "ERR value is out of range, value must between -2147483648 and 2147483647";
 inline constexpr std::string_view kOverflow = "ERR increment or decrement would overflow";
 inline constexpr std::string_view kDecrementOverflow = "ERR decrement would overflow";
 inline constexpr std::string_view kNoAuth = "NOAUTH Authentication required.";

@@ -84,6 +84,7 @@ void Time(Connection& c, Args) {
 void Select(Connection& c, Args args) {
   int64_t index = 0;
   if (!ParseInt64(args[1], &index)) return c.Fail(text::kNotInteger);
+  if (index < INT32_MIN || index > INT32_MAX) return c.Fail(text::kNotInt32);
   const std::vector<std::string>& databases = c.server().options().databases;
   if (index < 0 || index >= static_cast<int64_t>(databases.size())) return c.Fail(text::kDbIndex);
   std::shared_ptr<const NamespaceTable> table = c.store().Namespaces();

@@ -74,7 +74,8 @@ std::string ParseItem(Args four, Item* item) {
   if (!IsCounterName(item->key)) return NameError(item->key);
   if (!ParseInt64(four[1], &item->delta)) return std::string(text::kNotInteger);
   if (!ParseInt64(four[2], &at_ms)) return "ERR event time is not an integer or out of range";
-  if (at_ms >= 0 && __builtin_mul_overflow(at_ms, int64_t{1000}, &item->at)) return "ERR event time is out of range";
+  if (at_ms > kEventMsMax) return EventTimeError("of the item", at_ms);
+  if (at_ms >= 0) item->at = at_ms * 1000;
   return {};
 }
 

@@ -27,10 +27,13 @@ void FormatAdd(Connection& c, const Slot&, const Op* op) {
   if (op->bounded) c.out().Integer(op->applied);
 }
 
-// Milliseconds since 1970 as a time of ours; false if that leaves 64 bits.
-bool ParseMillis(std::string_view text, Micros* us) {
+// Milliseconds since 1970 as a time of ours; the error text if it is none.
+std::string ParseMillis(std::string_view field, std::string_view text, Micros* us) {
   int64_t ms = 0;
-  return ParseInt64(text, &ms) && !__builtin_mul_overflow(ms, int64_t{1000}, us);
+  if (!ParseInt64(text, &ms)) return std::string(text::kNotInteger);
+  if (ms < -kEventMsMax || ms > kEventMsMax) return EventTimeError(field, ms);
+  *us = ms * 1000;
+  return {};
 }
 
 // TOKEN t and GEN ms at args[*i]; true if the word was one of them. *bad holds the error text, if any.
@@ -42,7 +45,7 @@ bool ParseTokenOption(Args args, size_t* i, std::string_view* token, Micros* gen
     return true;
   }
   if (EqualsIgnoreCase(args[*i], "GEN") && more && *generated == kNoTime) {
-    if (!ParseMillis(args[++*i], generated)) *bad = text::kNotInteger;
+    *bad = ParseMillis("GEN", args[++*i], generated);
     return true;
   }
   return false;
@@ -65,7 +68,7 @@ void QuipuAdd(Connection& c, Args args) {
     if (ParseTokenOption(args, &i, &token, &generated, &bad)) {
       if (!bad.empty()) return c.Fail(bad);
     } else if (EqualsIgnoreCase(args[i], "AT") && more && at == kNoTime) {
-      if (!ParseMillis(args[++i], &at)) return c.Fail(text::kNotInteger);
+      if (bad = ParseMillis("AT", args[++i], &at); !bad.empty()) return c.Fail(bad);
     } else if (EqualsIgnoreCase(args[i], "LBOUND") && more && !has_floor) {
       has_floor = true;
       if (!ParseInt64(args[++i], &floor)) return c.Fail("ERR LBOUND is not an integer or out of range");
@@ -193,11 +196,23 @@ void QuipuNsList(Connection& c, Args) {
   for (std::string_view name : names) c.reply().Bulk(name);
 }
 
+namespace {
+
+// With what a namespace that does not wait for the disk may lose.
+std::string NamespaceText(Connection& c, const Namespace& ns) {
+  std::string json = NamespaceToJson(ns);
+  if (ns.settings.durability == Durability::kSync) return json;
+  json.pop_back();
+  return json + fmt::format(R"(,"loss_window":"{}"}})", FormatDurationMicros(c.store().Info().loss_window_us));
+}
+
+}  // namespace
+
 void QuipuNsGet(Connection& c, Args args) {
   std::shared_ptr<const NamespaceTable> table = c.store().Namespaces();
   const Namespace* ns = table->Find(args[1]);
   if (ns == nullptr) return c.Fail(fmt::format("ERR no such namespace '{}'", args[1].substr(0, 64)));
-  c.reply().Bulk(NamespaceToJson(*ns));
+  c.reply().Bulk(NamespaceText(c, *ns));
 }
 
 namespace {
@@ -209,7 +224,7 @@ void PutNamespace(Connection& c, std::string_view name, uint64_t version, const 
       if (!result.ok())
         c.Fail(ErrorText(result.status()));
       else
-        c.reply().Bulk(NamespaceToJson(*result));
+        c.reply().Bulk(NamespaceText(c, *result));
     });
   });
 }

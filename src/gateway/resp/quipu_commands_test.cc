@@ -87,6 +87,8 @@ TEST(QuipuNs, NamespacesAreApart) {
   EXPECT_NE(w.Ask("QUIPU.NSGET other").find("memory"), std::string::npos);
   EXPECT_TRUE(w.AskArgs({"QUIPU.NSSET", "other", "9", "{}"}).starts_with("-ERR version mismatch"));
   EXPECT_NE(w.AskArgs({"QUIPU.NSSET", "other", "1", "{\"durability\":\"async\"}"}).find("async"), std::string::npos);
+  EXPECT_NE(w.Ask("QUIPU.NSGET other").find("\"loss_window\":\"0"), std::string::npos) << "a store in memory has none";
+  EXPECT_EQ(w.Ask("QUIPU.NSGET default").find("loss_window"), std::string::npos);
   EXPECT_TRUE(w.AskArgs({"QUIPU.NSSET", "other", "2", "{\"nosuch\":1}"}).starts_with("-ERR "));
 }
 
@@ -172,6 +174,22 @@ TEST(Ingest, WorksWithAStoreThatDecidesLate) {
   std::vector<std::string> step = Step("0", "100", {"SAME", "0", "0", "1", "k", "5", "1000", "1"});
   EXPECT_EQ(w.AskArgs(step), "*4|$7|APPLIED|:100|:0|*0|");
   EXPECT_EQ(w.AskArgs(step), "*4|$9|ELSEWHERE|:100|:0|*0|");
+}
+
+TEST(QuipuAdd, TimesBeyondWhatIsStoredAreRefusedWithTheLimits) {
+  World w;
+  const std::string limits = " ms, out of range [-4503599627370, 4503599627370]|";
+  EXPECT_EQ(w.Ask("QUIPU.ADD k 1 AT 4503599627371"), "-ERR event time AT is 4503599627371" + limits);
+  EXPECT_EQ(w.Ask("QUIPU.ADD k 1 AT -4503599627371"), "-ERR event time AT is -4503599627371" + limits);
+  EXPECT_EQ(w.Ask("QUIPU.ADD k 1 TOKEN t GEN 9223372036854775807"),
+            "-ERR event time GEN is 9223372036854775807" + limits);
+  EXPECT_EQ(w.Ask("QUIPU.CLEAR k TOKEN t GEN 4503599627371"), "-ERR event time GEN is 4503599627371" + limits);
+  EXPECT_EQ(w.Ask("QUIPU.ADD k 1 AT 9223372036854775808"), "-ERR value is not an integer or out of range|");
+  EXPECT_EQ(w.Ask("GET k"), "$-1|");
+  EXPECT_EQ(w.Ask("QUIPU.ADD k 1 AT 4503599627370"), "*2|:1|$7|APPLIED|");
+  EXPECT_EQ(w.Ask("QUIPU.ADD k 1 AT -4503599627370"), "*2|:2|$7|APPLIED|");
+  EXPECT_EQ(w.AskArgs(Step("0", "9", {"NEW", "0", "0", "2", "a", "1", "4503599627371", "1", "b", "1", "5", "1"})),
+            "*4|$7|APPLIED|:9|:1|*1|*2|:0|$92|ERR event time of the item is 4503599627371" + limits);
 }
 
 }  // namespace

@@ -44,10 +44,10 @@ struct alignas(64) CounterSlot {
 
   static constexpr int64_t kLastWriteBias = int64_t{1} << 52;
   Micros last_write_us() const { return last_write == 0 ? kNoTime : static_cast<int64_t>(last_write) - kLastWriteBias; }
-  // Times beyond 1970 +- 142 years are brought to the end of the range.
+  static_assert(kEventUsMax < kLastWriteBias);
+  // Times beyond the range, which no op has, are brought to its end.
   void SetLastWrite(Micros us) {
-    constexpr int64_t kMax = kLastWriteBias - 1;
-    const int64_t biased = us == kNoTime ? 0 : std::clamp(us, -kMax, kMax) + kLastWriteBias;
+    const int64_t biased = us == kNoTime ? 0 : std::clamp(us, -kEventUsMax, kEventUsMax) + kLastWriteBias;
     last_write = static_cast<uint64_t>(biased) & ((uint64_t{1} << 53) - 1);
   }
   bool used() const { return name_len != 0; }

@@ -74,6 +74,7 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
     }
   }
   if (Code refuse = RefuseWrites(); refuse != Code::kOk) return refuse;
+  if (Code time = CheckEventTime(EventTime(*op, ClaimedTokenTime(*op, now_us_))); time != Code::kOk) return time;
   if (it == paper->states.end()) {
     auto slot = FindOrLoad(op->hash, op->ns, op->name);
     if (!slot.ok()) return slot.code();

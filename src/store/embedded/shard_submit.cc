@@ -294,8 +294,11 @@ void Shard::DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns
   CounterState before = LiveState(StateOf(slot), now_ms_);
   if (Code refuse = RefuseWrites(); refuse != Code::kOk) [[unlikely]]
     return FailOp(op, refuse);
+  const Micros event_us = EventTime(*op, claimed_us);
+  if (Code time = CheckEventTime(event_us); time != Code::kOk) [[unlikely]]
+    return FailOp(op, time);
   CounterState after;
-  Effect effect = Decide(before, now_ms_, EventTime(*op, claimed_us), op, &after);
+  Effect effect = Decide(before, now_ms_, event_us, op, &after);
   if (op->code != Code::kOk) {
     if (urgent && slot) Gate(slot->position);  // an overflow reveals the value
     return FailOp(op, op->code);

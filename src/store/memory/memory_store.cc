@@ -222,10 +222,12 @@ void MemoryStore::Mutate(const Namespace& ns, const Key& key, Op* op) {
     }
   }
 
+  const Micros event_us = EventTime(*op, claimed_us);
+  if (Code code = CheckEventTime(event_us); code != Code::kOk) return FailOp(op, code);
   const Counter* counter = FindLive(key);
   CounterState before = counter != nullptr ? counter->state : CounterState();
   CounterState after;
-  Effect effect = Decide(before, now_ms(), EventTime(*op, claimed_us), op, &after);
+  Effect effect = Decide(before, now_ms(), event_us, op, &after);
   if (op->code != Code::kOk) return FailOp(op, op->code);
   bool creates = !before.exists && after.exists;
   int64_t counters_max = ns.settings.counters_max;
