@@ -15,7 +15,7 @@ namespace quipu {
 enum class Durability : uint8_t {
   kSync,    // after the event survived a sync
   kAsync,   // at once; a crash may lose the last moments (the engine's stated bound, in ms)
-  kMemory,  // at once, tokens not kept; snapshots every few seconds
+  kMemory,  // as kAsync, and tokens are not kept
 };
 std::string_view DurabilityName(Durability d);
 
@@ -24,11 +24,11 @@ inline constexpr int64_t kTokenSkewMsMax = 3600 * 1000;
 struct NamespaceSettings {
   // Default: what `default` starts with. Units in the names.
   Durability durability = Durability::kSync;
-  int64_t token_horizon_ms = 24 * 3600 * 1000ll;  // how long a token protects; 1 s to 30 d; longer costs more
-  int64_t token_skew_ms = 60 * 1000;              // how far a token's own time may lie in the future; 0 to 1 h
-  bool token_required = false;                    // refuse mutations without a token
+  int64_t token_horizon_ms = 24 * 3600 * 1000ll;        // how long a token protects; 1 s to 30 d; longer costs more
+  int64_t token_skew_ms = 60 * 1000;                    // how far a token's own time may lie in the future; 0 to 1 h
+  bool token_required = false;                          // refuse mutations without a token
   int64_t event_retention_ms = 7 * 24 * 3600 * 1000ll;  // raw events (explain, recount); at least the horizon
-  int64_t counters_max = 0;                       // 0 = no limit; more are refused with QUOTA_EXCEEDED
+  int64_t counters_max = 0;                             // 0 = no limit; more are refused with QUOTA_EXCEEDED
   bool operator==(const NamespaceSettings&) const = default;
 };
 

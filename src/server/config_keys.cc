@@ -69,11 +69,14 @@ constexpr std::array kKeys = {
               "How long a connection may stay above `resp.output_soft_limit`."},
     ConfigKey{"resp.output_hard_limit", KeyType::kBytes, "32MiB", "64KiB..4GiB",
               "Unread replies of one connection at which it is closed at once. At least the soft limit."},
-    ConfigKey{"namespaces.*.durability", KeyType::kChoice, "sync", "sync|async|memory",
-              "When an answer may leave. `sync`: after the event survived a sync. `async`: at once; a crash may lose "
-              "the last moments. `memory`: at once, tokens are not kept and a restart goes back to the last snapshot. "
-              "This and the next keys are seeds: they apply when the namespace is first made, later changes live in "
-              "the store."},
+    ConfigKey{
+        "namespaces.*.durability", KeyType::kChoice, "sync", "sync|async|memory",
+        "When an answer may leave. `sync`: after the event survived a sync. `async`: at once; the event is on its "
+        "way to the disk within 20 ms, so a loss of power, or of the process, takes the last 20 ms and what the "
+        "disk had not finished (while settling is far behind, 200 ms more). `memory`: the same, and tokens are "
+        "not kept. This and the next keys are seeds: they apply when the namespace is first made, later changes live "
+        "in "
+        "the store."},
     ConfigKey{"namespaces.*.token_horizon", KeyType::kDuration, "24h", "1s..30d",
               "How long a token protects against counting twice. Longer survives longer outages of a client and costs "
               "memory and disk for every token of that time; older tokens are refused, never counted quietly."},

@@ -159,6 +159,7 @@ void QuipuSection(Connection& c, Buffer& out) {
   Field(out, "quipu_engine", info.engine);
   Field(out, "quipu_namespace", ns.name);
   Field(out, "quipu_durability", DurabilityName(ns.settings.durability));
+  Field(out, "quipu_loss_window_ms", ns.settings.durability == Durability::kSync ? 0 : info.loss_window_us / 1000);
   Field(out, "quipu_durable_position", info.durable_position);
   Field(out, "quipu_settled_position", info.settled_position);
   Field(out, "quipu_unsettled_bytes", info.unsettled_bytes);

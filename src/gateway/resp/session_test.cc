@@ -157,9 +157,10 @@ TEST(Info, HasItsSections) {
   World w;
   w.Ask("INCR k\r\nGET k\r\nGET none\r\nNOSUCH");
   std::string all = w.Ask("INFO");
-  for (const char* part : {"# Server|redis_version:7.2.0|", "|loading:0|", "|role:master|", "|connected_clients:1|",
-                           "|keyspace_hits:1|keyspace_misses:1|total_error_replies:1|", "|errorstat_ERR:count=1|",
-                           "|cluster_enabled:0|", "|db0:keys=1,expires=0,avg_ttl=0|", "|quipu_durability:sync|"}) {
+  for (const char* part :
+       {"# Server|redis_version:7.2.0|", "|loading:0|", "|role:master|", "|connected_clients:1|",
+        "|keyspace_hits:1|keyspace_misses:1|total_error_replies:1|", "|errorstat_ERR:count=1|", "|cluster_enabled:0|",
+        "|db0:keys=1,expires=0,avg_ttl=0|", "|quipu_durability:sync|quipu_loss_window_ms:0|"}) {
     EXPECT_NE(all.find(part), std::string::npos) << part;
   }
   EXPECT_EQ(all.find("cmdstat_"), std::string::npos);

@@ -314,6 +314,7 @@ StoreInfo Shard::Info() const {
   info.memory_bytes = counters_.memory_bytes() + tokens_.memory_bytes();
   info.fenced = Fenced();
   info.commit_bytes_max = CommitBytesMax();
+  info.loss_window_us = options_.journal.lazy_commit_us;
   return info;
 }
 
