@@ -123,12 +123,24 @@ std::string DidYouMean(std::string_view word, const std::vector<std::string>& kn
   return nearest.empty() ? "" : fmt::format("; did you mean `{}`?", nearest);
 }
 
+// Numbers on the command line are whole ones; all other kinds of values are read by us.
+std::string ConversionProblem(std::string_view said) {
+  constexpr std::string_view kStart = "Could not convert: ", kBetween = " = ";
+  const size_t between = said.find(kBetween);
+  if (!said.starts_with(kStart) || between == std::string_view::npos) return std::string(said);
+  return fmt::format("{}: `{}` is not a whole number", said.substr(kStart.size(), between - kStart.size()),
+                     said.substr(between + kBetween.size()));
+}
+
 // What is wrong with the words of the command line: an unknown command or option by name, else as CLI11 says it.
 std::string ParseProblem(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App* command = &app;
   while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
   const std::vector<std::string> left = app.remaining(true);
-  if (left.empty()) return error.what();
+  if (left.empty()) {
+    const std::string problem = ConversionProblem(error.what());
+    return command == &app ? problem : fmt::format("{}: {}", command->get_name(), problem);
+  }
   const CommandWords words = WordsOf(*command);
   if (left.front().starts_with('-')) {
     std::vector<std::string> options = words.options;
@@ -278,7 +290,11 @@ int RunCommandLine(int argc, const char* const* argv) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
     Say(fmt::format("quipu: {}", ParseProblem(app, e)));
-    Say("quipu: `quipu --help` and `quipu COMMAND --help` show the usage");
+    const std::vector<CLI::App*> given = app.get_subcommands();
+    if (given.empty())
+      Say("quipu: `quipu --help` and `quipu COMMAND --help` show the usage");
+    else
+      Say(fmt::format("quipu: `quipu {} --help` shows the usage", given.front()->get_name()));
     return kExitUsage;
   }
   const int code = tree.run();

@@ -13,4 +13,9 @@ Status PosixError(std::string_view call, std::string_view path, int error) {
   return Status(code, fmt::format("{} {}: {} (errno {})", call, path, std::generic_category().message(error), error));
 }
 
+bool IsDeviceFailure(const Status& status) {
+  static const std::string kEnd = fmt::format("(errno {})", EIO);
+  return std::string_view(status.message()).find(kEnd) != std::string_view::npos;
+}
+
 }  // namespace quipu::rt

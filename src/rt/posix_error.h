@@ -9,5 +9,7 @@ namespace quipu::rt {
 // ENOSPC, EDQUOT: kStorageFull. ENOENT: kNotFound. Everything else: kUnavailable.
 // The message is "CALL PATH: TEXT (errno N)".
 Status PosixError(std::string_view call, std::string_view path, int error);
+// Whether it was the device that failed (EIO), rather than the system that refused.
+bool IsDeviceFailure(const Status& status);
 
 }  // namespace quipu::rt

@@ -1,6 +1,7 @@
 #include "server/serve.h"
 
 #include "rt/host.h"
+#include "rt/posix_error.h"
 #include "rt/real.h"
 #include "rt/signals.h"
 #include "server/log.h"
@@ -14,6 +15,7 @@ constexpr int64_t kFenceCheckUs = 100'000;
 constexpr int64_t kDrainUs = 25'000'000;  // service managers kill after 30 s
 
 ServeEnd EndOf(const Status& status) {
+  if (rt::IsDeviceFailure(status)) return ServeEnd::kIo;
   switch (status.code()) {
     case Code::kAlreadyExists:
       return ServeEnd::kLocked;

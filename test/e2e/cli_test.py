@@ -202,6 +202,10 @@ class Usage(unittest.TestCase):
                                 (["add", "a", "--tokne", "t"], "unknown option --tokne; did you mean `--token`?"),
                                 (["get", "a", "--adress", "x"], "unknown option --adress; did you mean `--address`?"),
                                 (["get", "a", "--timeout", "5"], "--timeout 5: "),
+                                (["top", "abc"], "quipu: top: N: `abc` is not a whole number\n"
+                                                 "quipu: `quipu top --help` shows the usage\n"),
+                                (["list", "--limit", "1.5"], "list: --limit: `1.5` is not a whole number"),
+                                (["add"], "add: NAME is required"),
                                 (["top", "10001"], "top 10001: outside 1 to 10000")]:
             with self.subTest(arguments=arguments):
                 self.assertIn(said, quipu(*arguments).stderr)

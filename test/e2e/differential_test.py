@@ -2,8 +2,8 @@
 
 The seed is printed; QUIPU_DIFF_SEED replays it, QUIPU_DIFF_COMMANDS sets how many (20,000). Times are absolute and far
 away, so that no reply depends on when it was asked; orders that Redis leaves open are sorted. Left out is what
-docs/internals/resp.md names as different: string keys and hashes have names of their own, expiries stay below the year
-3084, and only what is there is watched.
+docs/internals/resp.md names as different: string keys and hashes have names of their own, and expiries stay below the
+year 3084.
 """
 import os
 import random
@@ -86,8 +86,42 @@ class Generator:
             ["EXPIREAT", h, self.far("s")], ["HSCAN", h, "0", "COUNT", "1000", "MATCH", f],
         ])
 
+    def misshapen_command(self):
+        """A command with any number of words, few of which are right."""
+        r = self.random
+        name = r.choice(["INCR", "DECR", "INCRBY", "DECRBY", "GET", "MGET", "GETDEL", "GETSET", "SET", "SETNX", "SETEX",
+                         "PSETEX", "MSET", "GETEX", "DEL", "UNLINK", "EXISTS", "TOUCH", "EXPIRE", "PEXPIRE", "EXPIREAT",
+                         "PEXPIREAT", "PERSIST", "EXPIRETIME", "PEXPIRETIME", "TYPE", "KEYS", "SCAN",
+                         "HGET", "HMGET", "HSET", "HMSET", "HSETNX", "HINCRBY", "HDEL", "HLEN", "HEXISTS", "HGETALL",
+                         "HKEYS", "HVALS", "ECHO", "PING", "SELECT"])
+        first = [r.choice(HASHES if name.startswith("H") else STRINGS)] if r.random() < 0.9 else []
+        return [name, *first, *[r.choice(["-7", "-1", "0"]) for _ in range(r.randint(0, 5) if first else 0)]]
+
+    def options_command(self):
+        """Options in any number and order, with numbers at and beyond the edges."""
+        r = self.random
+        edge = r.choice(BAD_NUMBERS + ["0", "-1", str(-2**63), str(2**63 - 1)])
+        options = [["EX", edge], ["PX", edge], ["EXAT", edge], ["PXAT", edge], ["exat", self.far("s")],
+                   ["PXAT", self.far("ms")], ["EX"], ["PERSIST"], ["KEEPTTL"], ["NX"], ["XX"], ["GET"], ["nx"], ["FOO"]]
+        chosen = [word for option in r.sample(options, r.randint(0, 4)) for word in option]
+        flags = r.sample(["NX", "XX", "GT", "LT", "gt", "FOO"], r.randint(0, 4))
+        bad = r.choice([["COUNT", r.choice(["0", "-1", "x", "", "9223372036854775808"])], ["MATCH"], ["COUNT"],
+                        ["FOO", "1"]])
+        cursor = r.choice(["0", "x", "1.5", "18446744073709551616"])
+        return r.choice([
+            ["SET", self.key(), self.number(), *chosen], ["GETEX", self.key(), *chosen],
+            ["EXPIREAT", self.name(), edge, *flags], ["PEXPIREAT", self.name(), edge, *flags],
+            ["EXPIREAT", self.name(), self.far("s"), *flags], ["SETEX", self.key(), edge, self.number()],
+            ["PSETEX", self.key(), edge, self.number()], ["SCAN", cursor, *bad],
+            ["HSCAN", r.choice(HASHES), r.choice(["x", "1.5"]), *bad], ["SELECT", edge if edge[:3] != "922" else "0"],
+            ["HINCRBY", r.choice(HASHES), r.choice(FIELDS), edge], ["INCRBY", self.key(), edge],
+            ["DECRBY", self.key(), edge],
+        ])
+
     def plain_command(self):
         r = self.random
+        if r.random() < 0.2:
+            return r.choice([self.misshapen_command, self.options_command])()
         kind = r.random()
         if kind < 0.30:
             return r.choice([["INCR", self.key()], ["DECR", self.key()], ["INCRBY", self.key(), self.delta()],
@@ -106,7 +140,7 @@ class Generator:
             ["GETEX", self.key(), "EXAT", self.far("s")], ["GETEX", self.key(), "PERSIST"], ["GETEX", self.key()],
             ["EXPIRETIME", self.name()], ["PEXPIRETIME", self.name()], ["TYPE", self.name()], ["KEYS", "s?"],
             ["PING"], ["PING", "x"], ["ECHO", "y"], ["INCR"], ["GET", "a", "b"], ["NOSUCH", "a"], ["MSET", "s0"],
-            ["HINCRBY", "h0", "f0"], ["EXPIRE", "s0"],
+            ["HINCRBY", "h0", "f0"], ["EXPIRE", "s0"], ["TTL"], ["PTTL", "s0", "s1"],
         ])
 
     def batch(self):

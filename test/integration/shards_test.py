@@ -37,6 +37,7 @@ class Client:
                 self.connection.call("CLIENT", "SETNAME", f"c{self.number}")
                 self.adds(turn)
                 self.block(turn)
+                self.moment()
                 self.looks(turn)
                 self.others(turn)
                 self.connection.close()
@@ -69,6 +70,11 @@ class Client:
             self.count(pair[1], -5, replies[1])
         else:
             assert replies.startswith(REFUSED + ("EXECABORT",)), replies
+
+    def moment(self):
+        """Every block keeps the sum of these at 0, whatever the shards that they are on."""
+        seen = self.connection.call("MGET", *[f"{side}:{n}" for side in ("left", "right") for n in range(5)])
+        assert sum(int(value or 0) for value in seen) == 0, seen
 
     def looks(self, turn):
         looks = [["INFO", "everything"], ["CLIENT", "LIST"], ["SLOWLOG", "GET"], ["COMMAND", "COUNT"], ["DBSIZE"],

@@ -113,6 +113,8 @@ TEST(Counters, GetExSetsTheExpiryOfWhatItReads) {
   EXPECT_EQ(w.Ask("GETEX none EX 1"), "$-1|");
   EXPECT_EQ(w.Ask("GETEX k PERSIST EX 1"), "-ERR syntax error|");
   EXPECT_EQ(w.Ask("GETEX k EX 0"), "-ERR invalid expire time in 'getex' command|");
+  EXPECT_EQ(w.Ask("GETEX k EX x"), "-ERR value is not an integer or out of range|");
+  EXPECT_EQ(w.Ask("GETEX none EX 0\r\nGETEX none EX x"), "$-1|$-1|");
 }
 
 TEST(Counters, DeleteAndCountKeys) {
@@ -330,6 +332,29 @@ TEST(Listings, TopShowsTheLargest) {
   EXPECT_EQ(w.Ask("QUIPU.TOP 1 ASC"), "*1|*2|$1|c|:1|");
   EXPECT_EQ(w.Ask("QUIPU.TOP 5 PREFIX a"), "*1|*2|$1|a|:5|");
   EXPECT_EQ(w.Ask("QUIPU.TOP 0"), "-ERR count is 0, allowed are 1 to 10000|");
+}
+
+// As in Redis any number is taken for one: the scan goes on from that place, and ends.
+TEST(Listings, ACursorThatNobodyGaveOutEndsLikeAnyOther) {
+  World w;
+  for (int i = 0; i < 40; ++i) w.Ask("INCR k" + std::to_string(i));
+  uint64_t state = 1;
+  for (int n = 0; n < 200; ++n) {
+    state = state * 6364136223846793005 + 1442695040888963407;
+    const uint64_t foreign = n == 0 ? UINT64_MAX : n == 1 ? 1 : state;
+    std::string cursor = std::to_string(foreign);
+    int pages = 0;
+    do {
+      const std::string page = w.Ask("SCAN " + cursor + " COUNT 5");
+      ASSERT_TRUE(page.starts_with("*2|$")) << page;
+      const size_t begin = page.find('|', 3) + 1;
+      cursor = page.substr(begin, page.find('|', begin) - begin);
+      ASSERT_LT(++pages, 50) << foreign;
+    } while (cursor != "0");
+  }
+  for (const char* bad : {"SCAN -1", "SCAN abc", "SCAN 18446744073709551616", "SCAN 1.5"}) {
+    EXPECT_EQ(w.Ask(bad), "-ERR invalid cursor|") << bad;
+  }
 }
 
 TEST(Listings, FlushIsOffUnlessAllowed) {

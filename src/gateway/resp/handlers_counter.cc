@@ -58,6 +58,20 @@ void FormatDeleted(Connection& c, const Slot& slot, const store::Op* ops) {
   FormatExisted(c, slot, ops);
 }
 
+// GETEX with a time that is none: as in Redis an error only where there is a counter.
+void FailBadTime(Connection& c, std::string_view key, bool is_integer) {
+  if (c.AddOp(OpKind::kGet, key) == nullptr) return;
+  c.AddSlot(
+      [](Connection& to, const Slot& slot, const store::Op* op) {
+        if (op->code != Code::kOk || !op->exists) return FormatBulk(to, slot, op);
+        const std::string_view text =
+            slot.extra != 0 ? "ERR invalid expire time in 'getex' command" : text::kNotInteger;
+        to.server().CountError(text);
+        to.out().Error(text);
+      },
+      1, is_integer ? 1 : 0);
+}
+
 void CountExisting(Connection& c, Args args, OpKind kind, GroupRole role) {
   for (std::string_view key : args.subspan(1)) {
     store::Op* op = c.AddOp(kind, key);
@@ -217,9 +231,9 @@ void GetEx(Connection& c, Args args) {
   std::optional<int64_t> at;
   int64_t time = 0;
   if (unit) {
-    if (!ParseInt64(time_text, &time)) return c.Fail(text::kNotInteger);
-    at = ExpiryAtMs(*unit, time, NowMs(c));
-    if (time <= 0 || !at) return FailExpireTime(c);
+    const bool is_integer = ParseInt64(time_text, &time);
+    if (is_integer) at = ExpiryAtMs(*unit, time, NowMs(c));
+    if (time <= 0 || !at) return FailBadTime(c, args[1], is_integer);
   }
   store::Op* op = c.AddOp(unit || persist ? OpKind::kExpire : OpKind::kGet, args[1]);
   if (op == nullptr) return;

@@ -185,7 +185,9 @@ RespParser::Result RespParser::ParseBulks(const char* data, size_t size) {
 RespParser::Result RespParser::ParseInline(char* data, size_t size) {
   auto newline = static_cast<char*>(std::memchr(data + position_, '\n', size - position_));
   size_t line_bytes = newline == nullptr ? size : static_cast<size_t>(newline - data);
-  if (line_bytes > limits_.inline_bytes_max) return Fail("too big inline request");
+  const size_t line_bytes_max = authenticated_ ? limits_.inline_bytes_max
+                                               : std::min(limits_.inline_bytes_max, limits_.bulk_bytes_max_before_auth);
+  if (line_bytes > line_bytes_max) return Fail("too big inline request");
   position_ = line_bytes;
   if (newline == nullptr) return NeedMore(line_bytes + 1);
   ++position_;

@@ -24,7 +24,7 @@ struct ParserLimits {
   size_t bulk_bytes_max = 512 * 1024;    // one argument
   size_t inline_bytes_max = 64 * 1024;   // an inline request
   size_t elements_max_before_auth = 10;  // the same before AUTH
-  size_t bulk_bytes_max_before_auth = 16 * 1024;
+  size_t bulk_bytes_max_before_auth = 16 * 1024;  // of an inline request: the line
 };
 
 class RespParser {

@@ -95,6 +95,9 @@ TEST(RespParser, EveryProtocolErrorHasItsText) {
   EXPECT_EQ(Feed("*" + std::string(64, '1')).error, "too big mbulk count string");
   EXPECT_EQ(Feed("*1\r\n$" + std::string(64, '1')).error, "too big bulk count string");
   EXPECT_EQ(Feed(std::string(64 * 1024 + 1, 'a')).error, "too big inline request");
+  EXPECT_EQ(Feed(std::string(16 * 1024 + 1, 'a'), {}, {}, false).error, "too big inline request");
+  EXPECT_EQ(Feed("PING " + std::string(16 * 1024, 'a') + "\n", {}, {}, false).error, "too big inline request");
+  EXPECT_EQ(Feed("PING " + std::string(16 * 1024 - 5, 'a') + "\n", {}, {}, false).error, "");
   EXPECT_EQ(Feed("*11\r\n", {}, {}, false).error, "unauthenticated multibulk length");
   EXPECT_EQ(Feed("*1\r\n$16385\r\n", {}, {}, false).error, "unauthenticated bulk length");
   // Also where the limit after AUTH is passed: clients match on this text.

@@ -153,10 +153,6 @@ class Check {
     if (!whole) return OkStatus();
     for (uint32_t shard = 0; shard < identity_.shards; ++shard) {
       std::string journal = JournalDir(dir_, identity_, shard);
-      if (!disk_->IsDir(journal)) {
-        Find(journal, "missing");
-        continue;
-      }
       QUIPU_RETURN_IF_ERROR(AddSizes(journal));
       auto end = ReadJournal(disk_, journal, JournalIdentityOf(identity_, shard), positions_[shard].position,
                              [&](const FrameHeader& h, std::string_view payload) {

@@ -235,6 +235,9 @@ Result<StepIndex> StepIndex::Read(rt::Disk* disk, SettledStore* settled, const s
   for (uint32_t s = 0; s < id.shards; ++s) {
     SettledPosition reached;
     QUIPU_RETURN_IF_ERROR(SettledPositionOf(settled, id, s, &reached).status());
+    if (!disk->IsDir(JournalDir(data_dir, id, s))) {
+      return Status(Code::kDataLoss, fmt::format("{}: the directory is missing", JournalDir(data_dir, id, s)));
+    }
     QUIPU_ASSIGN_OR_RETURN(auto names, disk->List(JournalDir(data_dir, id, s)));
     bool any = std::any_of(names.begin(), names.end(), [](const std::string& name) { return IsSegmentName(name); });
     if (!any) {
@@ -286,8 +289,8 @@ Result<std::unique_ptr<Engine>> Engine::Open(rt::Disk* disk, rt::Random* random,
   QUIPU_RETURN_IF_ERROR(disk->SyncDir(ParentOf(dir)));
   if (id.generation == 0) QUIPU_RETURN_IF_ERROR(BeginGeneration(disk, options, shards, &id));
   if (id.shards != shards) QUIPU_RETURN_IF_ERROR(ChangeShards(disk, engine->settled_.get(), options, shards, &id));
-  QUIPU_RETURN_IF_ERROR(RemoveOldGenerations(disk, dir, id));
   QUIPU_ASSIGN_OR_RETURN(StepIndex steps, StepIndex::Read(disk, engine->settled_.get(), dir, id));
+  QUIPU_RETURN_IF_ERROR(RemoveOldGenerations(disk, dir, id));
 
   Engine* self = engine.get();
   for (uint32_t s = 0; s < shards; ++s) {
