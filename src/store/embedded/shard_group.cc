@@ -82,6 +82,12 @@ Result<int64_t> Shard::ExpiryOfGroup(const Op& op) const {
   return IsExpired(expiry_ms, now_ms_) ? 0 : expiry_ms;
 }
 
+void Shard::NoteCreated(const Op& op, Position position) {
+  created_[op.hash % kCreatedSlots] = position;
+  const std::string_view group = SplitGrouped(op.name).group;
+  if (!group.empty()) created_[HashCounter(op.ns, group) % kCreatedSlots] = position;
+}
+
 size_t Shard::GroupBound(const Op& op) const {
   size_t bytes = 0;
   Status visited = VisitMemberNames(op.ns, op.name, op.hash, [&](std::string_view name) {

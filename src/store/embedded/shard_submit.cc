@@ -89,12 +89,6 @@ void Shard::AppendExpiredDelete(CounterSlot* slot, bool urgent) {
   SetSlot(slot, CounterState(), position);
 }
 
-void Shard::NoteCreated(const Op& op, Position position) {
-  created_[op.hash % kCreatedSlots] = position;
-  const std::string_view group = SplitGrouped(op.name).group;
-  if (!group.empty()) created_[HashCounter(op.ns, group) % kCreatedSlots] = position;
-}
-
 Position Shard::Commit(Op* op, CounterSlot** slot, const CounterState& before, const CounterState& after, bool urgent) {
   if (*slot && (*slot)->exists && !before.exists && !QUIPU_PLANTED(137)) AppendExpiredDelete(*slot, urgent);
   char* at = journal_->Reserve(kRecordBytesMax);
@@ -420,14 +414,6 @@ Code Shard::RefuseSource(Batch* batch) const {
   batch->source_offset = known == sources_.end() ? 0 : known->second.offset;
   if (batch->source_offset != batch->source->from) return Code::kConditionNotMet;
   return known == sources_.end() && sources_.size() >= options_.sources_max ? Code::kQuotaExceeded : Code::kOk;
-}
-
-void Shard::ApplySource(Batch* batch) {
-  SourceState& state = sources_[batch->source->id];
-  TakeSourceStep(*batch->source, batch->ops, now_us_, &state);
-  batch->source_offset = state.offset;
-  char* at = journal_->Reserve(kRecordBytesMax);
-  Gate(journal_->Append(EncodeSource(ToRecord(state), at), 1, true));
 }
 
 void Shard::Submit(Batch* batch) {

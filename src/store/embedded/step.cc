@@ -87,6 +87,14 @@ Position Shard::BeginStep(size_t bytes) {
   return journal_->next();
 }
 
+void Shard::ApplySource(Batch* batch) {
+  SourceState& state = sources_[batch->source->id];
+  TakeSourceStep(*batch->source, batch->ops, now_us_, &state);
+  batch->source_offset = state.offset;
+  char* at = journal_->Reserve(kRecordBytesMax);
+  Gate(journal_->Append(EncodeSource(ToRecord(state), at), 1, true));
+}
+
 Position Shard::BeginReads() {
   SetJudgeTime();
   gate_ = 0;
