@@ -1,7 +1,7 @@
 # quipu_module(NAME DEPENDS ... LIBRARIES ... TEST_DEPENDS ...): the folder's *.cc become library quipu_NAME; each
 # x_test.cc and x_prop_test.cc one test each, named NAME_x_test; x_bench.cc a benchmark; x_fuzz.cc a fuzz target
-# (libFuzzer in preset asan; elsewhere a test that replays test/corpus/NAME_x_fuzz).
-# Folders link only to the folders below them (tools/lint reads the includes and says so too).
+# (libFuzzer in preset fuzz; elsewhere a test that replays test/corpus/NAME_x_fuzz).
+# Folders link only to the folders below them; a file that includes what its layer must not fails the build at once.
 #
 # Targets: tests_NAME builds one module's tests, `tests` all of them, `fuzzers` the fuzz targets.
 # Labels of ctest: module:NAME, and by kind: unit, bench, contract, integration, e2e; campaign and slow stay out of
@@ -24,6 +24,17 @@ if(QUIPU_TESTS)
   add_library(quipu_test_main OBJECT "${CMAKE_SOURCE_DIR}/test/support/test_main.cc")
   target_link_libraries(quipu_test_main PRIVATE quipu::format GTest::gtest)
 endif()
+
+# Looked at when a file under src has changed, before anything is compiled; the other rules of tools/lint are tests.
+file(GLOB_RECURSE QUIPU_SOURCES CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/*.cc" "${CMAKE_SOURCE_DIR}/src/*.h")
+# Debian's own interpreter first: Debian's pytest and redis-py serve no other.
+find_program(QUIPU_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH)
+find_program(QUIPU_PYTHON python3 REQUIRED)
+add_custom_command(OUTPUT "${CMAKE_BINARY_DIR}/includes.checked"
+                   COMMAND "${QUIPU_PYTHON}" "${CMAKE_SOURCE_DIR}/tools/lint" --includes
+                   COMMAND "${CMAKE_COMMAND}" -E touch "${CMAKE_BINARY_DIR}/includes.checked"
+                   DEPENDS ${QUIPU_SOURCES} "${CMAKE_SOURCE_DIR}/tools/lint" COMMENT "Includes of the layers" VERBATIM)
+add_custom_target(quipu_includes ALL DEPENDS "${CMAKE_BINARY_DIR}/includes.checked")
 
 add_custom_target(tests)
 add_custom_target(fuzzers)
@@ -90,6 +101,7 @@ function(quipu_module name)
     target_include_directories(${self} INTERFACE "${CMAKE_SOURCE_DIR}/src")
     target_link_libraries(${self} INTERFACE ${M_DEPENDS} ${M_LIBRARIES})
   endif()
+  add_dependencies(${self} quipu_includes)
   add_custom_target(tests_${name})
   foreach(f IN LISTS tests)
     get_filename_component(stem "${f}" NAME_WE)

@@ -4,6 +4,7 @@ import importlib.machinery
 import importlib.util
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -83,13 +84,17 @@ PLANTS = [
 ]
 
 
+def write(root, files):
+    for path, content in files.items():
+        os.makedirs(os.path.dirname(os.path.join(root, path)), exist_ok=True)
+        with open(os.path.join(root, path), "w", encoding="utf-8", newline="") as f:
+            f.write(content)
+
+
 def findings(files):
     with tempfile.TemporaryDirectory() as root:
-        for path, content in files.items():
-            os.makedirs(os.path.dirname(os.path.join(root, path)), exist_ok=True)
-            with open(os.path.join(root, path), "w", encoding="utf-8", newline="") as f:
-                f.write(content)
-        out = lint.Lint(root).run()
+        write(root, files)
+        out = lint.Lint(root).run(lint.RULES)
         return [x for x in out if ": exceptions: " not in x]
 
 
@@ -103,6 +108,16 @@ class LintTest(unittest.TestCase):
                 place = os.path.dirname(path) if rule == "readme" else path
                 self.assertTrue([x for x in findings({**CLEAN, path: content}) if x.startswith(place + ":")
                                  and f": {rule}: " in x])
+
+    def test_the_build_finds_the_wrong_includes_and_only_those(self):
+        for rule, path, content in PLANTS:
+            with self.subTest(rule=rule, path=path), tempfile.TemporaryDirectory() as root:
+                write(root, {**CLEAN, path: content})
+                done = subprocess.run([sys.executable, os.path.join(HERE, "lint"), "--includes", "--root", root],
+                                      capture_output=True, text=True, check=False)
+                wrong = rule in ("arrows", "rocksdb") or (rule == "door" and content.startswith("#include"))
+                self.assertEqual((done.returncode, f"{path}:1: {rule}: " in done.stdout), (1, True) if wrong
+                                 else (0, False), done.stdout + done.stderr)
 
     def test_every_rule_has_a_plant(self):
         found = {x.split(": ")[1] for rule, path, content in PLANTS for x in findings({**CLEAN, path: content})}
@@ -119,7 +134,7 @@ class LintTest(unittest.TestCase):
         lint.EXCEPTIONS[("src/none/*", "thread")] = "for this test"
         try:
             with tempfile.TemporaryDirectory() as root:
-                self.assertTrue([x for x in lint.Lint(root).run() if "src/none/*" in x])
+                self.assertTrue([x for x in lint.Lint(root).run(lint.RULES) if "src/none/*" in x])
         finally:
             del lint.EXCEPTIONS[("src/none/*", "thread")]
 
