@@ -35,7 +35,7 @@ build: packages-build ## the release binary, build/release/quipu
 run: packages-run build ## install what is missing, build, serve with defaults on 127.0.0.1:7379
 	@exec build/release/quipu serve
 
-test: packages-test ## install what is missing, build, every test
+test: packages-test ## install what is missing, build, every test but the longer suites (CONTRIBUTING.md)
 	@cmake --preset dev $(QUIET)
 	@cmake --build --preset dev
 	@$(CTEST) --test-dir build/dev -LE 'campaign|slow'
@@ -81,6 +81,11 @@ sim-plants: packages-test ## bugs planted in the engine, one after another: the 
 	@cmake --build --preset release --target sim_planted
 	@build/release/test/simulation/sim_planted --every-plant --seeds=300 --jobs=$(JOBS)
 
+slow: packages-test ## every byte of a data directory damaged, many times: 5 to 10 minutes
+	@cmake --preset release $(QUIET)
+	@cmake --build --preset release --target tests_store_embedded
+	@$(CTEST) --test-dir build/release -L '^slow$$' --no-tests=error
+
 fuzz: packages-clang ## one fuzz target for a while: make fuzz F=resp SECONDS=30
 	@tools/run-fuzz "$(F)" "$(FUZZ_SECONDS)"
 
@@ -110,5 +115,5 @@ lint: packages-test ## layers, banned calls, forms; format is checked where clan
 	@tools/lint
 
 .PHONY: help packages-build packages-run packages-test packages-clang packages-lint build run test dev t asan tsan \
-        sim sim-calls sim-plants fuzz bench bench-build bench-smoke e2e fmt tidy lint
+        sim sim-calls sim-plants slow fuzz bench bench-build bench-smoke e2e fmt tidy lint
 QUIET = --log-level=WARNING >/dev/null
