@@ -194,7 +194,9 @@ TEST(Groups, FieldsAreCounters) {
   EXPECT_EQ(w.Ask("HLEN h"), ":2|");
   EXPECT_EQ(w.Ask("HEXISTS h g"), ":1|");
   EXPECT_EQ(w.Ask("HSCAN h 0 MATCH g*"), "*2|$1|0|*2|$1|g|$1|1|");
-  EXPECT_EQ(w.Ask("HSCAN h 7"), "-ERR invalid cursor|");
+  EXPECT_EQ(w.Ask("HSCAN h 7"), "*2|$1|0|*4|$1|g|$1|1|$1|f|$1|6|");
+  EXPECT_EQ(w.Ask("HSCAN h -1"), "*2|$1|0|*0|");
+  EXPECT_EQ(w.Ask("HSCAN h x"), "-ERR invalid cursor|");
   EXPECT_EQ(w.Ask("HDEL h f none"), ":1|");
   EXPECT_EQ(w.Ask("HGETALL none"), "*0|");
   EXPECT_EQ(w.Ask("TYPE h"), "+hash|");
@@ -204,11 +206,13 @@ TEST(Groups, FieldsAreCounters) {
   EXPECT_EQ(w.Ask("HSET h f"), "-ERR wrong number of arguments for 'hset' command|");
   EXPECT_EQ(w.Ask("HSET h f 1 g"), "-ERR wrong number of arguments for 'hset' command|");
   for (const char* bad : {"HINCRBY h a]b 1", "HINCRBY h [ 1", "HINCRBY h[ f 1", "HINCRBY h] f 1"}) {
-    EXPECT_EQ(w.Ask(bad), "-ERR invalid counter name: key and field of a group are not empty and hold no [ or ]|")
+    EXPECT_EQ(w.Ask(bad),
+              "-ERR invalid counter name: the key of a group is not empty, neither key nor field holds [ or ]|")
         << bad;
   }
+  EXPECT_EQ(w.AskArgs({"HINCRBY", "h", "", "1"}), ":1|");
   EXPECT_EQ(w.AskArgs({"HINCRBY", "", "f", "1"}),
-            "-ERR invalid counter name: key and field of a group are not empty and hold no [ or ]|");
+            "-ERR invalid counter name: the key of a group is not empty, neither key nor field holds [ or ]|");
 }
 
 TEST(Groups, AreKeysAsAWhole) {
@@ -352,7 +356,9 @@ TEST(Listings, ACursorThatNobodyGaveOutEndsLikeAnyOther) {
       ASSERT_LT(++pages, 50) << foreign;
     } while (cursor != "0");
   }
-  for (const char* bad : {"SCAN -1", "SCAN abc", "SCAN 18446744073709551616", "SCAN 1.5"}) {
+  EXPECT_EQ(w.Ask("SCAN -1"), w.Ask("SCAN 18446744073709551615"));
+  EXPECT_EQ(w.AskArgs({"SCAN", "", "COUNT", "100"}), w.Ask("SCAN 0 COUNT 100"));
+  for (const char* bad : {"SCAN -", "SCAN abc", "SCAN 18446744073709551616", "SCAN 1.5"}) {
     EXPECT_EQ(w.Ask(bad), "-ERR invalid cursor|") << bad;
   }
 }

@@ -5,14 +5,18 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "gateway/resp/handlers.h"
 #include "gateway/resp/number.h"
 #include "gateway/resp/server.h"
 
 namespace quipu::resp {
 namespace {
 
-// Ops of a batch before it goes to the store: enough to share its cost, few enough to stay in the cache.
 constexpr size_t kShownNameBytes = 128;  // of a command that we do not know
+
+std::string ArityError(const CommandSpec& spec) {
+  return fmt::format("ERR wrong number of arguments for '{}' command", CommandTable::Get().FullName(spec));
+}
 
 }  // namespace
 
@@ -197,21 +201,28 @@ const CommandSpec* Connection::Resolve() {
   }
   auto given = static_cast<int>(std::min<size_t>(args_.size(), 1u << 30));
   if (spec->arity >= 0 ? given != spec->arity : given < -spec->arity) {
-    ++server_->stats().by_command[table.IndexOf(*spec)].rejected;
-    FailArity(*spec);
+    Reject(*spec, ArityError(*spec));
     return nullptr;
   }
   if (!authenticated_ && (spec->flags & kNoAuth) == 0) {
-    ++server_->stats().by_command[table.IndexOf(*spec)].rejected;
-    Fail(text::kNoAuth);
+    Reject(*spec, text::kNoAuth);
     return nullptr;
   }
   if ((spec->flags & kOff) != 0 && !(spec->group == "generic" && server_->options().allow_flush)) {
-    ++server_->stats().by_command[table.IndexOf(*spec)].rejected;
-    Fail(fmt::format("NOPERM User default has no permissions to run the '{}' command", table.FullName(*spec)));
+    Reject(*spec, fmt::format("NOPERM User default has no permissions to run the '{}' command", table.FullName(*spec)));
     return nullptr;
   }
   return spec;
+}
+
+void Connection::Reject(const CommandSpec& spec, std::string_view error) {
+  ++server_->stats().by_command[CommandTable::Get().IndexOf(spec)].rejected;
+  if (spec.handler != Exec) return Fail(error);
+  // An EXEC that is refused ends the transaction all the same, as in Redis.
+  transaction_.Reset();
+  transaction_.watched.clear();
+  if (error.starts_with("ERR ")) error.remove_prefix(4);
+  Fail(fmt::format("EXECABORT Transaction discarded because of: {}", error));
 }
 
 void Connection::FailUnknown() {
@@ -281,9 +292,7 @@ void Connection::Fail(std::string_view text) {
   reply().Error(text);
 }
 
-void Connection::FailArity(const CommandSpec& spec) {
-  Fail(fmt::format("ERR wrong number of arguments for '{}' command", CommandTable::Get().FullName(spec)));
-}
+void Connection::FailArity(const CommandSpec& spec) { Fail(ArityError(spec)); }
 
 void Connection::FailOp(Code code) {
   server_->CountError(ErrorText(code));

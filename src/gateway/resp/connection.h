@@ -155,6 +155,7 @@ class Connection final : public rt::SocketHandler {
   bool Dispatch();               // false: the open work has to be decided first
   const CommandSpec* Resolve();  // the command named by args_; null after an error reply
   void FailUnknown();
+  void Reject(const CommandSpec& spec, std::string_view error);
   void Queue(const CommandSpec& spec);
   void Run(const CommandSpec& spec, Continue step);
   Mark MarkReplies() const;

@@ -38,7 +38,7 @@ store::Op* Connection::AddFieldOp(store::OpKind kind, std::string_view group, st
   std::string_view name = EnsureWork()->arena.Concat({group, "[", field, "]"});
   bool grouped = !group.empty() && SplitGrouped(name).group.size() == group.size();
   if (IsCounterName(name) && !grouped) {
-    Fail("ERR invalid counter name: key and field of a group are not empty and hold no [ or ]");
+    Fail("ERR invalid counter name: the key of a group is not empty, neither key nor field holds [ or ]");
     return nullptr;
   }
   return AddOp(kind, name);

@@ -61,14 +61,10 @@ void ReadGroup(Connection& c, Args args) {
 }
 
 // A page ends only between different hashes, so the cursor, the first hash that it does not hold, says exactly what has
-// been seen, whatever else comes or goes. All hashes of a group, hence all its cursors, are of one partition.
+// been seen, whatever else comes or goes. As in Redis, any number is a cursor.
 void FormatScan(Connection& c, const Slot& slot, const store::Op* op) {
   if (op->code != Code::kOk) return c.FailOp(op->code);
   const GroupListing& listing = c.work().listings[slot.extra];
-  if (listing.cursor != 0 && PartitionOf(listing.cursor) != PartitionOf(op->hash)) {
-    c.server().CountError(text::kInvalidCursor);
-    return c.out().Error(text::kInvalidCursor);
-  }
   std::vector<std::pair<uint64_t, const CounterEntry*>> rest;
   for (const CounterEntry& field : listing.entries) {
     uint64_t hash = HashCounter(op->ns, field.name);
@@ -180,7 +176,7 @@ void HScan(Connection& c, Args args) {
   uint64_t cursor = 0;
   std::string_view pattern = "*";
   int64_t count = 10;
-  if (!ParseUint64(args[2], &cursor)) return c.Fail(text::kInvalidCursor);
+  if (!ParseCursor(args[2], &cursor)) return c.Fail(text::kInvalidCursor);
   for (size_t i = 3; i < args.size(); i += 2) {
     if (i + 1 == args.size()) return c.Fail(text::kSyntax);
     if (EqualsIgnoreCase(args[i], "COUNT")) {

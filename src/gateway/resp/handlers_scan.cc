@@ -115,7 +115,7 @@ void WriteEvents(Connection& c, const store::EventsOp& op) {
 
 void Scan(Connection& c, Args args) {
   uint64_t cursor = 0;
-  if (!ParseUint64(args[1], &cursor)) return c.Fail(text::kInvalidCursor);
+  if (!ParseCursor(args[1], &cursor)) return c.Fail(text::kInvalidCursor);
   ScanOptions o;
   if (!ParseScanOptions(c, args.subspan(2), &o)) return;
   ScanOp& scan = c.NewScan();

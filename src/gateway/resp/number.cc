@@ -32,6 +32,16 @@ bool ParseInt64(std::string_view text, int64_t* value) {
   return true;
 }
 
+bool ParseCursor(std::string_view text, uint64_t* value) {
+  const bool negative = text.starts_with('-');
+  std::string_view digits = negative || text.starts_with('+') ? text.substr(1) : text;
+  while (digits.size() > 1 && digits[0] == '0') digits.remove_prefix(1);
+  uint64_t v = 0;
+  if (!text.empty() && !ParseUint64(digits, &v)) return false;
+  *value = negative ? ~v + 1 : v;
+  return true;
+}
+
 bool ParseHex128(std::string_view text, uint64_t* hi, uint64_t* lo) {
   if (text.size() != 32) return false;
   uint64_t words[2] = {0, 0};

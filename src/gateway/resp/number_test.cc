@@ -43,6 +43,31 @@ TEST(Number, ReadsUnsignedAndHexadecimal) {
   EXPECT_FALSE(ParseHex128("00", &hi, &lo));
 }
 
+// What redis-server 7.0 does with SCAN and these.
+TEST(Number, ReadsCursorsAsRedisDoes) {
+  constexpr uint64_t kMax = std::numeric_limits<uint64_t>::max();
+  const std::pair<const char*, uint64_t> kTaken[] = {{"", 0},
+                                                     {"0", 0},
+                                                     {"-0", 0},
+                                                     {"007", 7},
+                                                     {"+1", 1},
+                                                     {"-1", kMax},
+                                                     {"-000002", kMax - 1},
+                                                     {"18446744073709551615", kMax},
+                                                     {"-18446744073709551615", 1}};
+  for (const auto& [text, cursor] : kTaken) {
+    uint64_t v = 99;
+    EXPECT_TRUE(ParseCursor(text, &v)) << text;
+    EXPECT_EQ(v, cursor) << text;
+  }
+  for (const char* refused : {"-", "+", " 1", "1 ", "--1", "+-1", "x", "1x", "0x10", "18446744073709551616",
+                              "-18446744073709551616", "99999999999999999999999"}) {
+    uint64_t v = 99;
+    EXPECT_FALSE(ParseCursor(refused, &v)) << refused;
+    EXPECT_EQ(v, 99u) << refused;
+  }
+}
+
 TEST(Number, ComparesLettersWithoutCase) {
   EXPECT_TRUE(EqualsIgnoreCase("aZ1", "Az1"));
   EXPECT_FALSE(EqualsIgnoreCase("a", "ab"));

@@ -33,6 +33,7 @@ TEST(Hello, RefusesWithTheTextsOfRedis) {
 TEST(Auth, NothingIsRunBeforeThePassword) {
   World w({.password = "secret"});
   EXPECT_EQ(w.Ask("INCR k"), "-NOAUTH Authentication required.|");
+  EXPECT_EQ(w.Ask("EXEC"), "-EXECABORT Transaction discarded because of: NOAUTH Authentication required.|");
   EXPECT_EQ(
       w.Ask("HELLO 3"),
       "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> "

@@ -42,6 +42,20 @@ TEST(Multi, AnErrorWhileQueueingAborts) {
             "errors.|");
 }
 
+TEST(Multi, AnExecThatIsRefusedEndsTheTransaction) {
+  World w;
+  const std::string abort =
+      "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command|";
+  EXPECT_EQ(w.Ask("EXEC 7"), abort);
+  EXPECT_EQ(w.Ask("MULTI\r\nINCR a\r\nEXEC 7\r\nEXEC\r\nGET a"),
+            "+OK|+QUEUED|" + abort + "-ERR EXEC without MULTI|$-1|");
+  EXPECT_EQ(w.Ask("WATCH a\r\nSET a 2\r\nEXEC 7\r\nMULTI\r\nINCR a\r\nEXEC"),
+            "+OK|+OK|" + abort + "+OK|+QUEUED|*1|:3|");
+  EXPECT_EQ(w.Ask("MULTI\r\nDISCARD 1\r\nEXEC"),
+            "+OK|-ERR wrong number of arguments for 'discard' command|-EXECABORT Transaction discarded because of "
+            "previous errors.|");
+}
+
 // Everything that comes back, however long it takes.
 std::string AskAtLength(World& w, std::string_view bytes) {
   w.client->Send(bytes);
