@@ -6,8 +6,9 @@
 namespace quipu::store {
 namespace {
 
-constexpr uint32_t kFirstSize = 8;
-constexpr uint32_t kOverflow = 24;
+constexpr uint32_t kFirstSize = 4;
+constexpr uint32_t kOverflowMax = 24;
+uint32_t Overflow(uint32_t size) { return std::min(size, kOverflowMax); }
 
 // Shared by all partitions that are not in use yet: home 0, empty, never written.
 alignas(64) CounterSlot g_empty[1] = {};
@@ -90,14 +91,15 @@ void CounterTable::SetName(CounterSlot* slot, std::string_view name) {
 void CounterTable::Shrink(uint32_t partition) {
   Part* part = &parts_[partition];
   uint32_t size = std::max(kFirstSize, part->used + part->used / 2);
-  if (part->used < part->size / 5 * 2 && size < part->size) Rebuild(part, size, kOverflow);
+  if (part->used < part->size / 5 * 2 && size < part->size) Rebuild(part, size, Overflow(size));
 }
 
 CounterSlot* CounterTable::Insert(uint64_t hash, NamespaceId ns, std::string_view name) {
   QUIPU_ASSERT(!name.empty() && name.size() <= kCounterNameBytesMax, "name of {} bytes", name.size());
   Part* part = &parts_[PartitionOf(hash)];
   if (part->used + 1 > part->size - part->size / 5 || part->size == 0) {
-    Rebuild(part, part->size == 0 ? kFirstSize : part->size + part->size / 4, kOverflow);
+    const uint32_t size = part->size == 0 ? kFirstSize : part->size + std::max(part->size / 4, kFirstSize);
+    Rebuild(part, size, Overflow(size));
   }
   for (;;) {
     CounterSlot* at = part->slots + Home(*part, hash);

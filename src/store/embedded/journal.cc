@@ -279,13 +279,16 @@ void Journal::SealOpenFrame() {
   sealed_.push_back(b);
 }
 
-// Up to unsettled_bytes_soft at once. From there to its double the pause after a write grows to kPaceUs, and to its
-// triple to kPaceMaxUs: a slow answer is better than a refusal, as long as the settler moves on.
+// Writes go on at once while there is no pressure: unsettled_bytes_soft or more to be settled, or memory short of room.
+// To a pressure of 1 (twice the bytes) the pause after a write grows to kPaceUs, to 2 to kPaceMaxUs: a slow answer is
+// better than a refusal, as long as the settler moves on.
 int64_t Journal::NextWriteAt() const {
-  if (unsettled_bytes_ <= options_.unsettled_bytes_soft || close_done_) return 0;
-  const double over = static_cast<double>(unsettled_bytes_ - options_.unsettled_bytes_soft) /
-                      static_cast<double>(options_.unsettled_bytes_soft);
-  const double pause = std::min(over, 1.0) * kPaceUs + std::clamp(over - 1.0, 0.0, 1.0) * (kPaceMaxUs - kPaceUs);
+  if (close_done_) return 0;
+  const auto soft = static_cast<double>(options_.unsettled_bytes_soft);
+  const double pressure = std::max((static_cast<double>(unsettled_bytes_) - soft) / soft, observer_->MemoryPressure());
+  if (pressure <= 0) return 0;
+  const double pause =
+      std::min(pressure, 1.0) * kPaceUs + std::clamp(pressure - 1.0, 0.0, 1.0) * (kPaceMaxUs - kPaceUs);
   return last_start_mono_ + static_cast<int64_t>(pause);
 }
 

@@ -69,6 +69,8 @@ class Journal : public rt::TurnHook {
    public:
     // durable() has moved, or fenced() has become true. On the loop, at the start of a turn.
     virtual void OnJournalProgress() = 0;
+    // How far what is not settled yet has filled its room: nothing up to 0, the pause after a write grows from there.
+    virtual double MemoryPressure() const = 0;
     virtual ~Observer() = default;
   };
 

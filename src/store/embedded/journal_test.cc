@@ -242,6 +242,10 @@ TEST(Journal, WritesSpreadOutWhileTheSettlerIsBehind) {
   rig.journal()->Release(rig.journal()->durable());
   EXPECT_EQ(rig.journal()->unsettled_bytes(), 0u);
   EXPECT_LT(time_of_write(), 5'000);
+  rig.pressure() = 0.5;
+  EXPECT_GT(time_of_write(), 90'000) << "memory is short";
+  rig.pressure() = -1;
+  EXPECT_LT(time_of_write(), 5'000);
 }
 
 TEST(Journal, RecyclingAndTakingASpareAtTheSameTimeKeepEachOthersFilesApart) {

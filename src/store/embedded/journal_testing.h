@@ -72,6 +72,8 @@ class JournalRig : public Journal::Observer {
     power ? disk_.PowerLoss() : disk_.Restart();
   }
   bool RunUntil(const std::function<bool()>& done) { return loop_.RunUntil(done, clock_.MonoMicros() + 60'000'000); }
+  double MemoryPressure() const override { return pressure_; }
+  double& pressure() { return pressure_; }
   void OnJournalProgress() override {
     ++progress_;
     EXPECT_GE(journal_->durable(), durable_seen_);
@@ -102,6 +104,7 @@ class JournalRig : public Journal::Observer {
   void Damage(int segment, uint64_t offset) { disk_.FlipBit(Segment(segment), offset, 3); }
 
  private:
+  double pressure_ = 0;
   void Abandon() {
     loop_.Abandon();
     if (journal_ && !disk_.off()) disk_.PowerOff(), journal_.reset(), disk_.Restart();

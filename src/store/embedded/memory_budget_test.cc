@@ -38,18 +38,18 @@ TEST(MemoryBudget, ManyTimesWhatFitsIsTakenWithoutARefusalAndNothingIsForgotten)
   World world;
   world.options().shard.journal.segment_bytes = 1u << 20;
   world.options().shard.journal.frame_bytes_max = 256u << 10;
-  world.options().shard.counters_bytes_max = 16u << 20;
+  world.options().shard.counters_bytes_max = 6u << 20;
   world.options().shard.tokens_bytes_max = 2u << 20;
   world.options().shard.tokens.entries_first = 64;
   ASSERT_TRUE(world.Start().ok());
-  const size_t limit = (18u << 20) + (18u << 20) / 4;
+  const size_t limit = (8u << 20) + (8u << 20) / 8 * 3;
   constexpr int kRounds = 150;
   for (int round = 0; round < kRounds; ++round) {
     for (const Op& op : AddAll(&world, Round(round))) ASSERT_EQ(op.code, Code::kOk) << "round " << round;
     ASSERT_LE(world.store()->Info().memory_bytes, limit) << "round " << round;
   }
   world.loop().RunFor(10'000'000);
-  EXPECT_LE(world.store()->Info().memory_bytes, 18u << 20) << "quiet, and still above the budget";
+  EXPECT_LE(world.store()->Info().memory_bytes, 8u << 20) << "quiet, and still above the budget";
   EXPECT_LT(world.store()->Info().tokens_in_memory, uint64_t{kRounds} * kAddsARound / 4) << "too few were dropped";
   for (int round : {0, 1, kRounds / 2, kRounds - 1}) {
     std::vector<Add> adds = Round(round);

@@ -387,6 +387,8 @@ void Shard::OnTurnEnd() {
     batch->next = nullptr;
     batch->on_done(batch);
   }
+  // A new generation of tokens has begun: the oldest makes room now rather than at the next look at memory.
+  if (const size_t max = TokensBytesMax(); tokens_.memory_bytes() > max) tokens_.Trim(max, settled_, INT64_MIN);
   if (!waiting_calls_.empty()) {
     auto calls = std::exchange(waiting_calls_, {});
     for (auto& call : calls) {

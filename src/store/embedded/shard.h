@@ -108,6 +108,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   void SettleNow(std::function<void(Status)> on_done);
 
   void OnJournalProgress() override;
+  double MemoryPressure() const override;
   void OnTurnEnd() override;
 
   // As of a tenth of a second ago at most, and from any thread.

@@ -11,6 +11,7 @@ constexpr int64_t kRetentionEveryUs = 60'000'000;
 constexpr int kSettlesPerRetention = 12;  // at most: each adds a run, which every look at an old token asks
 constexpr int64_t kRetrySettleUs = 1'000'000;
 constexpr int64_t kJumpUs = 3600ll * 1000 * 1000;
+constexpr double kPressureMax = 2.5;    // three eighths above the budget: refuse until settling has caught up
 constexpr size_t kSweepSlots = 20'000;  // in one piece, and up to one partition more
 constexpr size_t kPopulateBytes = 16u << 20;
 constexpr size_t kExpirePieces = 2000;       // counters, in one piece
@@ -114,9 +115,17 @@ void Shard::KeepWithinMemory() {
     settle_wanted_ = true;
   }
   SweepCounters();
-  // Beyond the budget by a quarter there is nothing left to drop: refuse until settling has caught up.
-  memory_exhausted_ = counters_.memory_bytes() > options_.counters_bytes_max + options_.counters_bytes_max / 4 ||
-                      tokens_.memory_bytes() > tokens_max + options_.tokens_bytes_max / 4;
+  memory_exhausted_ = MemoryPressure() > kPressureMax;
+}
+
+// What is settled is dropped as soon as memory is above its budget. From a sixteenth above it on adds come faster than
+// they are settled.
+double Shard::MemoryPressure() const {
+  const auto pressure = [](size_t used, size_t max, size_t share) {
+    return (static_cast<double>(used) - static_cast<double>(max)) * 8 / static_cast<double>(share) - 0.5;
+  };
+  return std::max(pressure(counters_.memory_bytes(), options_.counters_bytes_max, options_.counters_bytes_max),
+                  pressure(tokens_.memory_bytes(), TokensBytesMax(), options_.tokens_bytes_max));
 }
 
 // Forgets deleted counters, and cold ones while memory is short, as far as they are settled: one bounded piece.
