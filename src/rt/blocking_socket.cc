@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 
 #include "base/assert.h"
@@ -90,14 +91,18 @@ Result<std::unique_ptr<BlockingSocket>> BlockingSocket::Connect(const std::strin
   std::string host = address.substr(0, colon);
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
   const std::string port = address.substr(colon + 1);
+  // getaddrinfo would take a larger number modulo 65536.
+  uint16_t number = 0;
+  const auto [end, error_code] = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (error_code != std::errc() || end != port.data() + port.size() || number == 0) {
+    return Status(Code::kInvalidArgument, fmt::format("address {}: port `{}` is none of 1 to 65535", address, port));
+  }
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICSERV;
   addrinfo* found = nullptr;
   if (const int error = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &found); error != 0) {
-    const bool bad_port = error == EAI_NONAME && port.find_first_not_of("0123456789") != std::string::npos;
-    return Status(bad_port || error == EAI_SERVICE ? Code::kInvalidArgument : Code::kUnavailable,
-                  fmt::format("address {}: {}", address, ::gai_strerror(error)));
+    return Status(Code::kUnavailable, fmt::format("address {}: {}", address, ::gai_strerror(error)));
   }
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> guard(found, &::freeaddrinfo);
   Status last(Code::kUnavailable, fmt::format("address {} has no stream address", address));

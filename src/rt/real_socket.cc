@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "base/assert.h"
 #include "rt/posix_error.h"
@@ -21,8 +22,15 @@ void SetFlag(int fd, int level, int option) {
   (void)::setsockopt(fd, level, option, &on, sizeof(on));
 }
 
-// A server that was killed leaves its socket's name behind. It is stale if nobody answers there.
+bool IsSocketFile(const std::string& path) {
+  struct stat about;
+  return ::lstat(path.c_str(), &about) == 0 && S_ISSOCK(about.st_mode);
+}
+
+// A server that was killed leaves its socket's name behind. It is stale if nobody answers there. A file that is no
+// socket refuses a connection too: it is somebody's.
 bool RemoveStaleUnixName(const SocketAddress& address) {
+  if (!IsSocketFile(address.UnixPath())) return false;
   UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!probe.valid()) return false;
   if (::connect(probe.get(), &address.any, address.size) == 0 || errno != ECONNREFUSED) return false;
@@ -128,6 +136,9 @@ Result<std::unique_ptr<Listener>> RealListener::Open(RealLoop* loop, PortSharing
   const auto bind = [&] { return ::bind(fd.get(), &wanted.any, wanted.size) == 0 ? 0 : errno; };
   int error = bind();
   if (error == EADDRINUSE && wanted.IsUnix() && RemoveStaleUnixName(wanted)) error = bind();
+  if (error == EADDRINUSE && wanted.IsUnix() && !IsSocketFile(wanted.UnixPath())) {
+    return Status(Code::kUnavailable, fmt::format("bind {}: the file is there and is no socket", address));
+  }
   if (error != 0) return failed("bind", error);
   if (::listen(fd.get(), kBacklog) != 0) return failed("listen", errno);
   SocketAddress bound;
@@ -147,7 +158,7 @@ RealListener::~RealListener() {
   } else {
     loop_->Unregister(fd_.get());
   }
-  if (address_.IsUnix()) ::unlink(address_.UnixPath().c_str());
+  if (address_.IsUnix() && IsSocketFile(address_.UnixPath())) ::unlink(address_.UnixPath().c_str());
 }
 
 void RealListener::OnEvents(uint32_t /*events*/) {

@@ -1,5 +1,6 @@
 #include "rt/real_socket.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -7,6 +8,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 namespace quipu::rt {
@@ -174,6 +176,18 @@ TEST_F(RealSocketTest, IPv6AndUnixSocketsServeAsWell) {
   EXPECT_EQ(connections.back()->socket->peer_address(), "unix:" + path);
   listener.reset();
   EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST_F(RealSocketTest, AFileThatIsNoSocketIsNeverReplacedByOne) {
+  const std::string path = UnixName("file");
+  std::ofstream(path) << "precious";
+  const auto opened = loop.Listen("unix:" + path, this);
+  EXPECT_EQ(opened.code(), Code::kUnavailable);
+  EXPECT_THAT(std::string(opened.status().message()), ::testing::HasSubstr("is no socket"));
+  std::string left;
+  std::ifstream(path) >> left;
+  EXPECT_EQ(left, "precious");
+  std::filesystem::remove(path);
 }
 
 TEST_F(RealSocketTest, AUnixNameLeftByADeadServerIsTakenOverAndALiveOneIsNot) {

@@ -210,6 +210,17 @@ class Usage(unittest.TestCase):
             with self.subTest(arguments=arguments):
                 self.assertIn(said, quipu(*arguments).stderr)
 
+    def test_a_port_outside_its_range_is_never_taken_for_another_one(self):
+        with FakeServer(lambda a: [1, "APPLIED"]) as server:
+            port = int(server.address.split(":")[1])
+            for wrong in (str(port + 65536), "0", "-1", "", "http"):
+                with self.subTest(port=wrong):
+                    r = quipu("add", "a", "--address", f"127.0.0.1:{wrong}")
+                    self.assertEqual(r.returncode, 2, r.stderr)
+            r = quipu("add", "a", "--address", f"127.0.0.1:{port + 65536}")
+            self.assertIn(f"port `{port + 65536}` is none of 1 to 65535", r.stderr)
+            self.assertEqual(server.commands, [])
+
     def test_a_directory_is_no_file_to_import(self):
         with FakeServer(lambda a: "OK") as server, tempfile.TemporaryDirectory() as folder:
             r = quipu("import", "--format", "lines", "--key", "all", folder, address=server.address)

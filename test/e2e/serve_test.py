@@ -110,6 +110,16 @@ def test_a_taken_port_is_exit_71(tmp_path):
     assert process.returncode == 71, errors
 
 
+def test_a_file_in_the_place_of_the_unix_socket_is_exit_71_and_stays(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("content")
+    process = start(tmp_path, f"--listen.resp=unix:{precious}")
+    _, errors = process.communicate(timeout=LIMIT_SECONDS)
+    assert process.returncode == 71, errors
+    assert "is no socket" in errors
+    assert precious.read_text() == "content"
+
+
 def test_damaged_data_is_exit_65_for_serve_and_check(tmp_path):
     first = start(tmp_path)
     wait_until_ready(first)
