@@ -46,10 +46,10 @@ struct Batch {
   bool decided = false;  // the results below and in the ops hold already (but may not be shown)
   // ---- out, when decided
   // kOk; kConditionNotMet (atomic: nothing happened, failed_index says where; source: it stands elsewhere, see
-  // source_offset); kQuotaExceeded (a source never seen, and the engine may know no more of them); kTooLarge (more than
-  // kBatchOpsMax ops, or atomic and beyond the journal's frame); kUnavailable (closing); kReadOnly (fenced).
-  // Other than kOk: nothing happened, and every op has an error too: the one at failed_index its own (a refusal becomes
-  // kConditionNotMet), the others the batch's.
+  // source_offset, or an op's error undoes the step, UndoesSourceStep); kQuotaExceeded (a source never seen, and the
+  // engine may know no more of them); kTooLarge (more than kBatchOpsMax ops, or atomic and beyond the journal's frame);
+  // kUnavailable (closing); kReadOnly (fenced). Other than kOk: nothing happened, and every op has an error too: the
+  // one at failed_index its own (a refusal becomes kConditionNotMet), the others the batch's.
   Code code = Code::kOk;
   size_t failed_index = 0;
   uint64_t source_offset = 0;  // where the source stands after the call
@@ -147,7 +147,7 @@ class EventStore {
   //   kTokenConflict      the token is known on this counter with other content.
   //   kTokenExpired       the token's time is older than the horizon; kTokenInFuture: beyond the skew limit.
   //   kEventTooOld, kEventInFuture  the event time is beyond kEventUsMax.
-  //   kTokenRequired      the namespace demands a token and the op has none.
+  //   kTokenRequired      the namespace demands a token, and the op has none and no source.
   //   kNamespaceNotFound  no such id, or deleted.  kNotFound (kTokenOutcome).  kConditionNotMet (kCheckVersion).
   //   kQuotaExceeded      counters_max reached.    kStorageFull  disk or memory budget reached; reads go on.
   //   kReadOnly           fenced after a failed sync.  kDataLoss  a checksum failed where this op must look.

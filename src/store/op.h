@@ -108,7 +108,8 @@ struct Op {
   bool replayed = false;  // the token had been seen: the fields from outcome to last_write_us repeat the first result
   bool existed = false;   // the counter existed before the op
   bool exists = false;    // and after it
-  bool is_protected = false;  // a token was given and is kept
+  bool is_protected = false;    // a token was given and is kept
+  bool in_source_step = false;  // the store's own: the batch's source makes it safe to repeat, so it needs no token
   int64_t value = 0;      // after the op; 0 if the counter does not exist, but as computed where expire_at_ms ends it
   int64_t old_value = 0;  // before it
   int64_t applied = 0;    // kAdd: what was added in fact

@@ -34,6 +34,21 @@ Status CheckSourceStep(const SourceStep& step) {
   return OkStatus();
 }
 
+bool UndoesSourceStep(Code code) {
+  switch (code) {
+    case Code::kNamespaceNotFound:
+    case Code::kReadOnly:
+    case Code::kQuotaExceeded:
+    case Code::kStorageFull:
+    case Code::kOverloaded:
+    case Code::kUnavailable:
+    case Code::kDataLoss:
+      return true;
+    default:
+      return false;
+  }
+}
+
 void ThinEnds(uint64_t offset, std::vector<SourceMark>* ends) {
   while (ends->size() > kSourceEndsMax) {
     // The one goes whose neighbours are nearest to each other for their distance behind `offset`; the first and the

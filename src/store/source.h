@@ -73,6 +73,11 @@ struct SourceStep {
 // kInvalidArgument, with the field, its value and the limit, for what no store may be given.
 Status CheckSourceStep(const SourceStep& step);
 
+// Whether an op's error, one that the same op may not meet later, undoes the whole step: what a source has passed is
+// not offered again. What stays an error for ever (an overflow, an event time that cannot be stored) is passed and
+// counts as refused.
+bool UndoesSourceStep(Code code);
+
 // Takes the state from step.from to step.to. `ops` are decided: those with an error or a refusal count as refused.
 void TakeSourceStep(const SourceStep& step, std::span<const Op> ops, Micros now_us, SourceState* state);
 

@@ -241,6 +241,30 @@ TEST_P(Batches, ErrorsOfSingleOpsDoNotHoldASourceBack) {
   EXPECT_EQ(SourcesOf(kAnchor)[0].offset, 10u);
 }
 
+TEST_P(Batches, ASourceNeedsNoTokens) {
+  NamespaceId ns = MakeNamespace("strict", {.token_required = true});
+  EXPECT_EQ(Do(In(ns, Add("c", 1))).code, Code::kTokenRequired);
+  RanBatch ran = RunStep(Step(0, 10), {In(ns, Add("c", 1)), In(ns, Add("d", 1))});
+  EXPECT_EQ(ran.code, Code::kOk);
+  EXPECT_EQ(ran.ops[0].code, Code::kOk);
+  EXPECT_EQ(Value("c", ns), 1);
+  EXPECT_EQ(SourcesOf(kAnchor)[0].refused, 0u);
+}
+
+TEST_P(Batches, AnErrorThatMayPassHoldsASourceBackAndNothingOfItsStepHappens) {
+  NamespaceId ns = MakeNamespace("small", {.counters_max = 2});
+  Do(In(ns, Add("a", 1)));
+  RanBatch ran = RunStep(Step(0, 10), {In(ns, Add("a", 1)), In(ns, Add("b", 1)), In(ns, Add("c", 1))});
+  EXPECT_EQ(ran.code, Code::kConditionNotMet);
+  EXPECT_EQ(ran.failed_index, 2u);
+  EXPECT_EQ(ran.ops[2].code, Code::kQuotaExceeded);
+  EXPECT_EQ(ran.source_offset, 0u);
+  EXPECT_EQ(Value("a", ns), 1);
+  EXPECT_FALSE(Exists("b", ns));
+  EXPECT_TRUE(SourcesOf(kAnchor).empty());
+  EXPECT_EQ(RunStep(Step(0, 5), {In(ns, Add("a", 1)), In(ns, Add("b", 1))}).code, Code::kOk);
+}
+
 TEST_P(Batches, ASourceStaysWhereAnAllOrNothingOneFails) {
   SourceStep step = Step(0, 10);
   ExpectNothing({Add("c", 1), Bounded(Add("d", 1), 0, 0)}, {.all_or_nothing = true, .source = &step}, 1,

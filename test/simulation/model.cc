@@ -318,7 +318,8 @@ std::string Model::DecideMutation(const Request& request, const Op& op, CodeSet 
   Counter& counter = counters_[static_cast<size_t>(request.counter)];
   const NamespaceSettings& settings = namespaces_[counter.ns].settings;
   Token* token = request.token >= 0 ? &tokens_[static_cast<size_t>(request.token)] : nullptr;
-  if (token == nullptr && settings.token_required) return Compare(request, op, {.code = Code::kTokenRequired});
+  if (token == nullptr && settings.token_required && !in_source_step_)
+    return Compare(request, op, {.code = Code::kTokenRequired});
 
   Micros claimed_us = now_us_;
   if (token != nullptr && request.token_time_us != kNoTime) claimed_us = request.token_time_us;

@@ -204,7 +204,8 @@ class Model {
   std::vector<Namespace> namespaces_;
   Micros now_us_ = 0;
   Micros commit_at_most_us_ = 0;
-  bool unsure_ = false;  // a guess had more than one right outcome
+  bool unsure_ = false;          // a guess had more than one right outcome
+  bool in_source_step_ = false;  // the batch that is being judged has a source, which needs no tokens
   std::deque<Step> steps_;
   uint64_t first_step_ = 1;  // number of steps_.front()
   std::vector<SeenVersion> versions_seen_;

@@ -10,6 +10,7 @@ std::string Model::Decide(const std::vector<Request>& requests, const store::Bat
   QUIPU_ASSERT(requests.size() == batch.ops.size(), "{} requests, {} ops", requests.size(), batch.ops.size());
   versions_seen_.clear();
   revealed_ = 0;
+  in_source_step_ = batch.source != nullptr;
   if ((allowed & SetOf(batch.code)) != 0) {
     for (const Op& op : batch.ops) {
       if (op.code == Code::kOk) return fmt::format("the batch failed with {}, yet an op says OK", CodeName(batch.code));
@@ -45,7 +46,8 @@ std::string Model::Decide(const std::vector<Request>& requests, const store::Bat
     revealed_ = std::max(revealed_, RevealedStep(requests[i], op));
     const bool failed = op.code != Code::kOk;
     const bool refused = IsMutating(op.kind) && op.outcome == Outcome::kRefused;
-    if ((batch.all_or_nothing && (failed || refused)) || (one_step && op.kind == OpKind::kCheckVersion && failed)) {
+    if ((batch.source != nullptr && store::UndoesSourceStep(op.code)) ||
+        (batch.all_or_nothing && (failed || refused)) || (one_step && op.kind == OpKind::kCheckVersion && failed)) {
       return fmt::format("op {} failed ({}), yet the batch was not undone", i, CodeName(op.code));
     }
   }
@@ -98,7 +100,8 @@ std::string Model::DecideUndone(const std::vector<Request>& requests, const stor
     const bool refused = verdict.answer.outcome == Outcome::kRefused ||
                          (token != nullptr && token->kept && token->answer.outcome == Outcome::kRefused);
     if (!batch.all_or_nothing || !refused) wrong = fmt::format("{} is no refusal", NameOf(counter));
-  } else if (!batch.all_or_nothing && op.kind != OpKind::kCheckVersion) {
+  } else if (!batch.all_or_nothing && op.kind != OpKind::kCheckVersion &&
+             !(batch.source != nullptr && store::UndoesSourceStep(op.code))) {
     wrong = fmt::format("an op with {} does not undo an atomic batch", CodeName(op.code));
   } else if (op.code == Code::kOk) {
     wrong = "it says OK";

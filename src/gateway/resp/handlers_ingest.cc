@@ -81,6 +81,10 @@ std::string ParseItem(Args four, Item* item) {
 
 void FormatIngested(Connection& c, const Slot& slot, const Op* ops) {
   const store::Batch& batch = c.decided_batch();
+  if (batch.code == Code::kConditionNotMet && slot.count > 0) {
+    // An error that may pass has undone the step: none of its lines is used up.
+    if (const Code own = ops[batch.failed_index].code; own != Code::kConditionNotMet) return c.FailOp(own);
+  }
   if (batch.code == Code::kConditionNotMet) return WriteIngested(c.out(), false, batch.source_offset, {});
   if (batch.code == Code::kQuotaExceeded) return c.out().Error(text::kSourcesQuota);
   if (batch.code != Code::kOk) return c.FailOp(batch.code);

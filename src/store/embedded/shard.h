@@ -60,7 +60,7 @@ void UndoBatch(Batch* batch, size_t failed, Code code);
 void FailBatch(Batch* batch, Code code);
 // How many ops of an atomic batch must be decided on paper first, from the start: those up to the last that can undo
 // it.
-size_t OpsOnPaper(const Batch& batch);
+size_t OpsOnPaper(const Batch& batch, const ShardOfOp& shard_of);
 // The order of a listing by name or by value.
 bool ScanBefore(const ScanOp& op, const CounterEntry& a, const CounterEntry& b);
 // Room that the shard's records of an atomic batch need at most.
@@ -139,6 +139,9 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   Position Revealed() const { return gate_; }
   void AppendStep(const StepRecord& record);
   Code DecideOnPaper(const Op& given, Paper* paper, Op* op);
+  // Whether this op of a source's step can meet an error that undoes the step (UndoesSourceStep), as far as is known
+  // without looking for its counter.
+  bool MayUndoSourceStep(const Op& op) const;
   // Decides ops[0, n) on paper. False: one of them undoes the batch, which is filled accordingly.
   static bool HoldsOnPaper(Batch* batch, size_t n, const ShardOfOp& shard_of);
   // Decides the ops for good, in order, each run of joined ones as one.

@@ -13,6 +13,7 @@ namespace quipu::store {
 bool UndoesBatch(const Batch& batch, const Op& op) {
   bool failed = op.code != Code::kOk;
   if (batch.all_or_nothing) return failed || (IsMutation(op.kind) && op.outcome == Outcome::kRefused);
+  if (batch.source != nullptr && UndoesSourceStep(op.code)) return true;
   return op.kind == OpKind::kCheckVersion && failed;
 }
 
@@ -53,7 +54,7 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
     DecideRead(op, ns);
     return op->code;
   }
-  if (op->token.empty() && ns.settings.token_required) return Code::kTokenRequired;
+  if (op->token.empty() && ns.settings.token_required && !op->in_source_step) return Code::kTokenRequired;
   if (!op->token.empty() && ns.settings.durability != Durability::kMemory) {
     Prepared prepared{.print = PrintOf(*op), .own_us = TokenOwnTime(op->token)};
     Micros claimed_us = ClaimedTokenTime(*op, now_us_);
@@ -144,11 +145,20 @@ size_t Shard::RecordsBound(const Op& op) const {
          (may_have_expired ? ExpiredRecordBound(op.name.size()) : 0);
 }
 
-size_t OpsOnPaper(const Batch& batch) {
+size_t OpsOnPaper(const Batch& batch, const ShardOfOp& shard_of) {
   if (batch.all_or_nothing) return batch.ops.size();
+  const auto may_undo = [&](const Op& op) {
+    return op.kind == OpKind::kCheckVersion || (batch.source != nullptr && shard_of(op)->MayUndoSourceStep(op));
+  };
   size_t n = batch.ops.size();
-  while (n > 0 && batch.ops[n - 1].kind != OpKind::kCheckVersion) --n;
+  while (n > 0 && !may_undo(batch.ops[n - 1])) --n;
   return n;
+}
+
+bool Shard::MayUndoSourceStep(const Op& op) const {
+  if (!all_resident_ || op.ns >= namespaces_->all().size()) return true;
+  const Namespace& ns = namespaces_->Get(op.ns);
+  return ns.deleted || ns.settings.counters_max > 0;
 }
 
 Code Shard::RunOnPaper(std::span<const Op> run, const ShardOfOp& shard_of, Paper* paper) {

@@ -254,7 +254,7 @@ void Shard::DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns
   Micros claimed_us = now_us_;
   bool keeps_token = false;
   if (op->token.empty()) {
-    if (ns.settings.token_required) return FailOp(op, Code::kTokenRequired);
+    if (ns.settings.token_required && !op->in_source_step) return FailOp(op, Code::kTokenRequired);
   } else {
     claimed_us = prepared.own_us != kNoTime     ? prepared.own_us
                  : op->token_time_us != kNoTime ? op->token_time_us
@@ -457,9 +457,10 @@ void Shard::Submit(Batch* batch) {
       Gate(journal_->next() - 1);  // the offset told is a durable one
       return Finish(batch);
     }
+    for (Op& op : batch->ops) op.in_source_step = true;
   }
   if (atomic) {
-    if (!HoldsOnPaper(batch, OpsOnPaper(*batch), here)) return Finish(batch);
+    if (!HoldsOnPaper(batch, OpsOnPaper(*batch, here), here)) return Finish(batch);
     DecideRuns(batch->ops, here);
   } else {
     DecideOps(batch->ops);

@@ -49,6 +49,9 @@ std::vector<std::pair<Shard*, Position>> RunStep(const std::vector<Shard*>& shar
     FailLargeBatch(batch, bytes[shard->number()]);
     return {};
   }
+  if (batch->source) {
+    for (Op& op : batch->ops) op.in_source_step = true;
+  }
   StepRecord record{.id = {id[0], id[1]}, .parts = {}};
   std::vector<std::pair<Shard*, Position>> parts;
   for (Shard* shard : participants) {
@@ -56,7 +59,7 @@ std::vector<std::pair<Shard*, Position>> RunStep(const std::vector<Shard*>& shar
     record.parts.push_back({.shard = shard->number(), .position = position});
     parts.emplace_back(shard, position);
   }
-  const bool holds = Shard::HoldsOnPaper(batch, OpsOnPaper(*batch), shard_of);
+  const bool holds = Shard::HoldsOnPaper(batch, OpsOnPaper(*batch, shard_of), shard_of);
   if (holds && writes) {
     for (Shard* shard : participants) shard->AppendStep(record);
   }

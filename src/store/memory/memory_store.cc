@@ -41,6 +41,7 @@ bool UndoesBatch(const Batch& batch, const Op& op) {
   bool failed = op.code != Code::kOk;
   bool refused = IsMutation(op.kind) && op.outcome == Outcome::kRefused;
   if (batch.all_or_nothing) return failed || refused;
+  if (batch.source != nullptr && UndoesSourceStep(op.code)) return true;
   bool atomic = batch.atomic || batch.source != nullptr;
   return atomic && op.kind == OpKind::kCheckVersion && failed;
 }
@@ -71,6 +72,7 @@ void MemoryStore::DecideBatch(Batch* batch) {
     auto known = state_.sources.find(batch->source->id);
     batch->source_offset = known == state_.sources.end() ? 0 : known->second.offset;
     if (batch->source_offset != batch->source->from) return FailBatch(batch, Code::kConditionNotMet);
+    for (Op& op : batch->ops) op.in_source_step = true;
   }
 
   bool may_be_undone = batch->atomic || batch->all_or_nothing || batch->source != nullptr;
@@ -203,7 +205,7 @@ void MemoryStore::FindTokenOutcome(const Namespace& ns, const Key& key, Op* op) 
 
 void MemoryStore::Mutate(const Namespace& ns, const Key& key, Op* op) {
   bool has_token = !op->token.empty();
-  if (!has_token && ns.settings.token_required) return FailOp(op, Code::kTokenRequired);
+  if (!has_token && ns.settings.token_required && !op->in_source_step) return FailOp(op, Code::kTokenRequired);
   bool keeps_token = has_token && ns.settings.durability != Durability::kMemory;
   Micros claimed_us = has_token ? ClaimedTokenTime(*op, now_us_) : now_us_;
   uint64_t content = ContentDigest(*op);
