@@ -122,6 +122,26 @@ TEST(Settler, NamedRowsAreByteForByteThoseOfTheGoldenFile) {
     text += fmt::format("{}\n  {}\n  {}\n", key.substr(0, key.find('/')), Hex(key), Hex(value));
     golden[key] = value;
   }
+  Bench with_source;
+  at = with_source.rig_.journal()->Reserve(kRecordBytesMax);
+  with_source.Commit(EncodeSource({.id = {0x0011223344556677, 0x8899aabbccddeeff},
+                                   .anchor = {3, 4},
+                                   .fingerprint = {5, ~0ull},
+                                   .offset = 123'456,
+                                   .taken = 1000,
+                                   .refused = 2,
+                                   .updated_us = 1'700'000'000'000'001,
+                                   .label = "access.log",
+                                   .marks = {{.offset = 80, .fingerprint = {7, 8}, .taken = 1, .refused = 0}},
+                                   .ends = {{.offset = 100'000, .fingerprint = {9, 10}, .taken = 800, .refused = 2}}},
+                                  at));
+  with_source.SettleAll();
+  const auto sources = with_source.settled_->ListMeta(kSourcePrefix);
+  ASSERT_TRUE(sources.ok());
+  ASSERT_EQ(sources->size(), 1u);
+  const auto& [source_key, source_row] = sources->front();
+  EXPECT_EQ(source_key, SourceKey(0x0011223344556677, 0x8899aabbccddeeff));
+  text += fmt::format("source\n  {}\n  {}\n", Hex(source_key), Hex(source_row));
   EXPECT_EQ(ReadSource("test/golden/settled_meta.txt"), text);
 
   SettledPosition position;
