@@ -47,8 +47,8 @@ void AddCommon(CLI::App* app, CommonOptions* common) {
       ->capture_default_str()
       ->group("Common options");
   app->add_option("-n,--namespace", common->ns, "Namespace (default: the connection's own)")->group("Common options");
-  app->add_option("--timeout", common->timeout, "For the whole command, retries included: 250ms, 30s, 5m")
-      ->capture_default_str()
+  app->add_option("--timeout", common->timeout,
+                  "For the whole command, retries included: 250ms, 30s, 5m (default 10s; import: 60s without progress)")
       ->group("Common options");
   app->add_option("--output", common->output, "table, json or csv")->capture_default_str()->group("Common options");
   app->add_flag("--json", common->json, "Same as --output json")->group("Common options");

@@ -60,7 +60,7 @@ struct ImportOptions {
   bool final_line = false;
   std::vector<std::string> files;
 };
-int RunImport(const CommonOptions& common, const ImportOptions& options);
+int RunImport(CommonOptions common, const ImportOptions& options);
 
 struct CheckOptions {
   std::string data_dir;

@@ -12,7 +12,7 @@ enum ExitCode : int {
   kExitConflict = 4,     // conflict, or a condition that did not hold
   kExitUnavailable = 5,  // unavailable or overloaded; surely not done
   kExitUnknown = 6,      // may have happened: the same token again, or look
-  kExitDamaged = 65,     // serve, check: damaged data
+  kExitDamaged = 65,     // serve, check, import: damaged data
   kExitOs = 71,          // serve: the port, or the system
   kExitIo = 74,          // serve: a sync or write failed and the engine fenced itself
   kExitLocked = 75,      // serve: another process has the data directory

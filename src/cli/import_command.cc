@@ -11,6 +11,7 @@ namespace {
 constexpr size_t kBadLinesShown = 5;
 constexpr size_t kBadTextShown = 160;
 constexpr size_t kLabelBytesMax = 255;
+constexpr const char* kPatienceDefault = "60s";
 constexpr size_t kUnwrittenBytesMax = 1u << 20;
 
 // Shows progress and bad lines, and keeps the latter.
@@ -78,9 +79,11 @@ const std::vector<Column> kColumns = {{"file"},
                                       {"already_refused", ColumnKind::kNumber},
                                       {"counters", ColumnKind::kNumber},
                                       {"seconds", ColumnKind::kNumber},
-                                      {"lines_per_second", ColumnKind::kNumber}};
+                                      {"lines_per_second", ColumnKind::kNumber},
+                                      {"status"}};
 
-std::vector<std::string> RowOf(const std::string& file, const ingest::ImportTotals& totals, int64_t elapsed_us) {
+std::vector<std::string> RowOf(const std::string& file, const ingest::ImportTotals& totals, int64_t elapsed_us,
+                               std::string_view status) {
   const double seconds = static_cast<double>(std::max<int64_t>(elapsed_us, 1)) / 1e6;
   const auto records = static_cast<double>(totals.records_taken + totals.records_refused);
   return {file,
@@ -90,7 +93,8 @@ std::vector<std::string> RowOf(const std::string& file, const ingest::ImportTota
           std::to_string(totals.records_already_refused),
           std::to_string(totals.counters),
           fmt::format("{:.3f}", seconds),
-          fmt::format("{:.0f}", records / seconds)};
+          fmt::format("{:.0f}", records / seconds),
+          std::string(status)};
 }
 
 // A session whose namespace has a name: a source belongs to it, whether it was asked for or is the connection's own.
@@ -105,7 +109,8 @@ Result<std::unique_ptr<Session>> MakeSession(CommonOptions common) {
 
 }  // namespace
 
-int RunImport(const CommonOptions& common, const ImportOptions& options) {
+int RunImport(CommonOptions common, const ImportOptions& options) {
+  if (!common.timeout) common.timeout = kPatienceDefault;
   Result<std::unique_ptr<ingest::RecordParser>> parser = ingest::RecordParser::Make(options.spec);
   if (!parser.ok()) return Fail(parser.status());
   Result<std::unique_ptr<Session>> session = MakeSession(common);
@@ -126,42 +131,40 @@ int RunImport(const CommonOptions& common, const ImportOptions& options) {
                             {.final_line = options.final_line, .patience_us = s.timeout_us()}, &reporter);
 
   std::vector<std::vector<std::string>> rows;
-  Status status;
-  int conflict = kExitDone;
+  int code = kExitDone;  // of the first file that failed
+  bool over = false;
   uint64_t taken = 0, refused = 0;
   for (const std::string& file : options.files) {
+    if (over) {
+      rows.push_back(RowOf(file, {}, 0, "NOT_TRIED"));
+      continue;
+    }
     reporter.BeginFile(file);
     const int64_t began = s.clock().MonoMicros();
-    status = importer.Import(file, LabelOf(file));
+    const Status status = importer.Import(file, LabelOf(file));
     const ingest::ImportTotals& totals = importer.totals();
     reporter.EndFile(totals);
     taken += totals.records_taken + totals.records_already;
     refused += totals.records_refused + totals.records_already_refused;
-    rows.push_back(RowOf(file, totals, s.clock().MonoMicros() - began));
+    rows.push_back(RowOf(file, totals, s.clock().MonoMicros() - began, status.ok() ? "DONE" : CodeName(status.code())));
     if (totals.bytes_left > 0) {
       Say(fmt::format("quipu: {}: the last line has no line end and was left ({} bytes); --final-line takes it",
                       Printable(file), totals.bytes_left));
     }
-    if (status.code() == Code::kConditionNotMet) {
-      // A matter of this file alone.
-      conflict = Fail(status);
-      status = OkStatus();
+    if (status.ok()) continue;
+    const int own = Fail(status);
+    if (code == kExitDone) code = own;
+    over = importer.concerns_all_files();
+    if (own == kExitUnavailable || own == kExitUnknown) {
+      Say("quipu: what was taken stays taken; the same command again goes on from there");
     }
-    if (!status.ok()) break;
   }
   Print(RenderRows(s.format(), kColumns, rows));
   if (reporter.refused() > kBadLinesShown) {
     Say(fmt::format("quipu: {} more refused lines{}", reporter.refused() - kBadLinesShown,
                     options.dead_letter.empty() ? "; --dead-letter FILE keeps them" : ""));
   }
-  if (!status.ok()) {
-    const int code = Fail(status);
-    if (code == kExitUnavailable || code == kExitUnknown) {
-      Say("quipu: what was taken stays taken; the same command again goes on from there");
-    }
-    return code;
-  }
-  if (conflict != kExitDone) return conflict;
+  if (code != kExitDone) return code;
   return taken == 0 && refused > 0 ? kExitFailure : kExitDone;
 }
 

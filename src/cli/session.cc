@@ -8,6 +8,7 @@ namespace quipu::cli {
 namespace {
 
 constexpr size_t kPasswordBytesMax = 4096;
+constexpr const char* kTimeoutDefault = "10s";
 
 // The first line of the file.
 Result<std::string> ReadPassword(const std::string& path) {
@@ -25,14 +26,14 @@ Result<std::string> ReadPassword(const std::string& path) {
 Result<std::unique_ptr<Session>> Session::Make(const CommonOptions& options) {
   std::unique_ptr<Session> s(new Session());
   QUIPU_ASSIGN_OR_RETURN(s->format_, ParseOutputFormat(options.json ? "json" : options.output));
-  const Result<int64_t> timeout_us = ParseDurationMicros(options.timeout);
+  const std::string timeout = options.timeout.value_or(kTimeoutDefault);
+  const Result<int64_t> timeout_us = ParseDurationMicros(timeout);
   if (!timeout_us.ok()) {
-    return Status(Code::kInvalidArgument,
-                  fmt::format("--timeout {}: {}", options.timeout, timeout_us.status().message()));
+    return Status(Code::kInvalidArgument, fmt::format("--timeout {}: {}", timeout, timeout_us.status().message()));
   }
   s->timeout_us_ = *timeout_us;
   if (s->timeout_us_ <= 0) {
-    return Status(Code::kInvalidArgument, fmt::format("--timeout {}: must be more than 0", options.timeout));
+    return Status(Code::kInvalidArgument, fmt::format("--timeout {}: must be more than 0", timeout));
   }
   s->connection_.address = options.address;
   s->connection_.ns = options.ns;

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/status.h"
@@ -18,7 +19,7 @@ namespace quipu::cli {
 struct CommonOptions {
   std::string address = "127.0.0.1:7379";
   std::string ns;
-  std::string timeout = "10s";
+  std::optional<std::string> timeout;  // default: 10s
   std::string output = "table";
   bool json = false;
   std::string user;

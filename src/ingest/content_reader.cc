@@ -40,7 +40,7 @@ class GzipDecoder final : public Decoder {
       else if (code == Z_BUF_ERROR)
         break;
       else if (code != Z_OK) {
-        return Status(Code::kInvalidArgument, fmt::format("gzip: {}", z_.msg != nullptr ? z_.msg : "damaged"));
+        return Status(Code::kDataLoss, fmt::format("gzip: {}", z_.msg != nullptr ? z_.msg : "damaged"));
       }
     }
     return written;
@@ -64,7 +64,7 @@ class ZstdDecoder final : public Decoder {
       const size_t before = from.pos + to.pos;
       const size_t code = ZSTD_decompressStream(z_, &to, &from);
       if (ZSTD_isError(code) != 0) {
-        return Status(Code::kInvalidArgument, fmt::format("zstd: {}", ZSTD_getErrorName(code)));
+        return Status(Code::kDataLoss, fmt::format("zstd: {}", ZSTD_getErrorName(code)));
       }
       between_frames_ = code == 0;
       if (from.pos + to.pos == before) break;
@@ -132,12 +132,16 @@ Result<size_t> ContentReader::Read(std::span<char> out) {
     }
     if (decoder_ != nullptr) {
       Result<size_t> n = decoder_->Decode(&stored_left_, out);
-      if (!n.ok()) return Status(n.code(), fmt::format("{}: {}", path_, n.status().message()));
+      if (!n.ok()) {
+        return Status(n.code(), fmt::format("{}: damaged at byte {}: {}", path_, stored_read_ - stored_left_.size(),
+                                            n.status().message()));
+      }
       if (*n > 0) return *n;
     }
     if (stored_end_) {
       if (decoder_ == nullptr || decoder_->at_boundary()) return size_t{0};
-      return Status(Code::kInvalidArgument, fmt::format("{}: the compressed content ends in the middle", path_));
+      return Status(Code::kDataLoss, fmt::format("{}: damaged at byte {}: the compressed content ends in the middle",
+                                                 path_, stored_read_));
     }
     QUIPU_RETURN_IF_ERROR(Fill());
   }

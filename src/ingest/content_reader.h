@@ -1,8 +1,8 @@
 // The content of a file or of standard input, decompressed: plain, gzip or Zstandard, told apart by their first bytes.
 // Files of several gzip members or Zstandard frames are one content.
 //
-// Errors    kNotFound, kUnavailable (reading), kInvalidArgument (a directory; damaged or truncated compression, where
-//           everything before the damage has been delivered).
+// Errors    kNotFound, kUnavailable (reading), kInvalidArgument (a directory), kDataLoss (damaged or truncated
+//           compression, where everything before the damage has been delivered; what a checksum covers too).
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -36,6 +36,8 @@ class ContentReader {
   // Of the file as stored, for progress: bytes read, and all there were at the start (0 for a pipe).
   uint64_t stored_bytes_read() const { return stored_read_; }
   uint64_t stored_bytes() const { return input_->size(); }
+  // Once something was read.
+  bool compressed() const { return decoder_ != nullptr; }
   bool can_reopen() const { return input_->can_reopen(); }
 
  private:

@@ -31,6 +31,15 @@ class Importer::Run {
         last_progress_us_(Now()) {}
 
   Status Go() {
+    Status status = Take();
+    if (!status.ok()) TakeLastAnswers();
+    return status;
+  }
+  const ImportTotals& totals() const { return totals_; }
+  bool concerns_all_files() const { return concerns_all_files_; }
+
+ private:
+  Status Take() {
     for (;;) {
       moved_ = false;
       QUIPU_RETURN_IF_ERROR(OpenAndFind());
@@ -44,10 +53,20 @@ class Importer::Run {
       }
     }
   }
-  const ImportTotals& totals() const { return totals_; }
 
- private:
   int64_t Now() const { return in_.host_.clock->MonoMicros(); }
+
+  // An error of the server or the observer, which another file would meet as well.
+  Status OfAllFiles(Status status) {
+    if (!status.ok()) concerns_all_files_ = true;
+    return status;
+  }
+
+  // Before another try: the longer, the more there were without progress.
+  void Pause() {
+    in_.host_.pause(static_cast<int64_t>(in_.host_.random->Next() % static_cast<uint64_t>(pause_bound_us_ + 1)));
+    pause_bound_us_ = std::min(2 * pause_bound_us_, kLongestPauseUs);
+  }
 
   // Calls `attempt` until it succeeds, fails for good, or the patience ends.
   Status Patiently(const std::function<Status()>& attempt) {
@@ -60,16 +79,34 @@ class Importer::Run {
   Status OpenAndFind() {
     QUIPU_ASSIGN_OR_RETURN(reader_, ContentReader::Open(path_));
     sent_.clear();
+    in_doubt_ = false;
     tail_.clear();
     end_ = nothing_ = false;
+    QUIPU_RETURN_IF_ERROR(Verify());
     QUIPU_RETURN_IF_ERROR(ReadHead());
     if (nothing_) return OkStatus();
     std::vector<KnownSource> known;
-    QUIPU_RETURN_IF_ERROR(Patiently([&]() -> Status {
+    QUIPU_RETURN_IF_ERROR(OfAllFiles(Patiently([&]() -> Status {
       QUIPU_ASSIGN_OR_RETURN(known, in_.link_->FindSources(anchor_));
       return OkStatus();
-    }));
+    })));
     return SkipTaken(std::move(known));
+  }
+
+  // A compressed file is read to its end before anything of it counts: what is damaged decodes to lines that nobody
+  // wrote, and the checksum that tells comes behind them.
+  Status Verify() {
+    if (!reader_->can_reopen() || std::exchange(verified_, true)) return OkStatus();
+    QUIPU_ASSIGN_OR_RETURN(const std::unique_ptr<ContentReader> all, ContentReader::Open(path_));
+    std::string buffer(kSkipBytes, '\0');
+    for (;;) {
+      const Result<size_t> n = all->Read(buffer);
+      if (n.code() == Code::kDataLoss) {
+        return Status(n.code(), fmt::format("{}; nothing of it is counted now", n.status().message()));
+      }
+      if (!n.ok()) return n.status();
+      if (*n == 0 || !all->compressed()) return OkStatus();
+    }
   }
 
   // Reads until the first record is whole; takes anchor and header from it. All of it is put back.
@@ -198,8 +235,8 @@ class Importer::Run {
   }
 
   Status NoLineEnd(uint64_t line) const {
-    return Status(Code::kInvalidArgument, fmt::format("{}: line {} does not end within {} bytes; is this a text file?",
-                                                      label_, line, kRecordBytesMax));
+    return Status(Code::kDataLoss, fmt::format("{}: line {} does not end within {} bytes; is this a text file?", label_,
+                                               line, kRecordBytesMax));
   }
 
   // Fills `content` up to `size` bytes or the end.
@@ -254,10 +291,7 @@ class Importer::Run {
     offset_ = step.to;
     line_ = step.line_after;
     inside_line_ = false;
-    if (Status told = TellRefused(step); !told.ok()) {
-      TakeLastAnswers();
-      return told;
-    }
+    QUIPU_RETURN_IF_ERROR(OfAllFiles(TellRefused(step)));
     const Status status = in_.link_->SendStep({.id = id_,
                                                .anchor = anchor_,
                                                .fingerprint = step.fingerprint,
@@ -290,14 +324,12 @@ class Importer::Run {
     Result<StepAnswer> answer = in_.link_->ReceiveAnswer();
     if (!answer.ok()) return Recover(answer.status());
     if (!answer->applied) return Recover(OkStatus());
-    const Status status = Acknowledge(*answer);
-    if (!status.ok()) TakeLastAnswers();
-    return status;
+    return OfAllFiles(Acknowledge(*answer));
   }
 
-  // The import ends here; what is under way is taken note of if that is simple.
+  // The import ends here; what is under way is taken note of, so that the report says what the server has taken.
   void TakeLastAnswers() {
-    while (!sent_.empty()) {
+    while (!in_doubt_ && !sent_.empty()) {
       Result<StepAnswer> answer = in_.link_->ReceiveAnswer();
       if (!answer.ok() || !answer->applied || !Acknowledge(*answer).ok()) return;
     }
@@ -317,6 +349,7 @@ class Importer::Run {
     for (const uint64_t name : step.names) names_.insert(name);
     totals_.counters = names_.size();
     last_progress_us_ = Now();
+    pause_bound_us_ = kFirstPauseUs;
     in_.observer_->OnProgress(totals_, reader_->stored_bytes_read(), reader_->stored_bytes());
     for (const BadRecord& record : bad) QUIPU_RETURN_IF_ERROR(in_.observer_->OnRefused(record));
     return bad.empty() ? OkStatus() : in_.observer_->KeepRefused();
@@ -324,9 +357,13 @@ class Importer::Run {
 
   // Nobody knows what became of the steps under way, or the source stands elsewhere. Asks where it stands, drops what
   // is committed and cuts the rest again.
-  Status Recover(const Status& why) {
+  Status Recover(const Status& why) { return OfAllFiles(TryToRecover(why)); }
+  Status TryToRecover(const Status& why) {
     in_.link_->Reset();
-    if (!why.ok() && !client::IsRetryable(why.code()) && why.code() != Code::kTooLarge) return why;
+    in_doubt_ = true;
+    // A server that is full may only be behind with settling: that passes.
+    const bool may_pass = client::IsRetryable(why.code()) || why.code() == Code::kStorageFull;
+    if (!why.ok() && !may_pass && why.code() != Code::kTooLarge) return why;
     if (why.code() == Code::kTooLarge) {
       if (in_.options_.step_entries <= kStepEntriesMin) return why;
       in_.options_.step_entries /= 2;
@@ -334,14 +371,15 @@ class Importer::Run {
       in_.options_.step_bytes /= 2;
     }
     if (Now() > last_progress_us_ + in_.options_.patience_us) return why.ok() ? Standstill() : why;
+    if (may_pass) Pause();
     std::vector<KnownSource> known;
-    bool asked_before = why.ok() || why.code() == Code::kTooLarge;
     const Status status = Patiently([&]() -> Status {
-      // The first attempt comes after a pause too: a server that has just failed is not asked at once.
-      if (!std::exchange(asked_before, true)) return why;
       QUIPU_ASSIGN_OR_RETURN(known, in_.link_->FindSources(anchor_));
       return OkStatus();
     });
+    if (!status.ok() && IsUnknown(why.code())) {
+      return Status(why.code(), fmt::format("{}; then: {}", why.message(), status.ToString()));
+    }
     if (!status.ok()) return status;
 
     const auto ours = std::find_if(known.begin(), known.end(), [this](const KnownSource& s) { return s.id == id_; });
@@ -381,6 +419,7 @@ class Importer::Run {
   }
 
   void CutAgain() {
+    in_doubt_ = false;
     reader_->PutBack(tail_);
     tail_.clear();
     end_ = false;
@@ -401,7 +440,11 @@ class Importer::Run {
   uint64_t known_refused_ = 0;  // the source's refused records, as of the last step known to be committed
   uint64_t told_to_ = 0;        // refused records before this offset have been told
   bool nothing_ = false;        // not even one whole record
-  bool moved_ = false;          // the source is not where this import thought
+  bool verified_ = false;
+  bool in_doubt_ = false;  // nobody will answer for the steps under way
+  bool concerns_all_files_ = false;
+  int64_t pause_bound_us_ = kFirstPauseUs;
+  bool moved_ = false;  // the source is not where this import thought
 
   // Where cutting stands.
   uint64_t offset_ = 0;
@@ -432,5 +475,6 @@ Status Importer::Import(const std::string& path, const std::string& label) {
 }
 
 const ImportTotals& Importer::totals() const { return run_->totals(); }
+bool Importer::concerns_all_files() const { return run_->concerns_all_files(); }
 
 }  // namespace quipu::ingest

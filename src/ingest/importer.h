@@ -8,12 +8,13 @@
 //
 // Threads   One owner; everything blocks.
 // Memory    About 20 MiB, whatever the size of the content; plus 16 bytes for each counter touched.
-// Errors    What ends an import: kInvalidArgument (options, damaged compression, a record that does not end),
-// kNotFound,
+// Errors    What ends an import: kInvalidArgument (options), kNotFound, kDataLoss (damaged compression: of a file
+// before
+//           anything is counted, of a pipe where it is met; a record that does not end),
 //           kConditionNotMet (a content that may be a beginning of a source that was taken further, or a line that has
 //           grown), kUnavailable (a content that changes while it is read) and unknown outcomes that last longer than
-//           the patience, the observer's errors, and every other refusal of the server. What was taken until then stays
-//           taken; the same import again goes on from there.
+//           the patience, the observer's errors, kStorageFull for as long, and every other refusal of the server. What
+//           was taken until then stays taken; the same import again goes on from there.
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -74,8 +75,10 @@ class Importer {
 
   // One file, or "-" for standard input. `label` is what people see of the source on the server.
   Status Import(const std::string& path, const std::string& label);
-  // Of the last Import.
+  // Of the last Import. Also where it failed they say what the server has taken, as far as its answers came.
   const ImportTotals& totals() const;
+  // It failed for a reason that another file would meet too: the server's or the observer's.
+  bool concerns_all_files() const;
 
  private:
   class Run;

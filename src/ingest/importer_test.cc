@@ -2,6 +2,7 @@
 
 #include <rapidcheck/gtest.h>
 
+#include "ingest/compress_testing.h"
 #include "ingest/importer_testing.h"
 
 namespace quipu::ingest {
@@ -208,6 +209,38 @@ TEST_F(ImporterTest, GivesUpWhenNobodyAnswersForLongerThanThePatience) {
   const int64_t began = clock_.now;
   EXPECT_EQ(Import(Write("a\n"), kLines, faults).code(), Code::kUnavailable);
   EXPECT_LT(clock_.now, began + options_.patience_us + 2'000'000);
+}
+
+TEST_F(ImporterTest, WaitsForAServerThatIsFullForAWhile) {
+  const std::string path = Write("a\nb\n");
+  ASSERT_TRUE(Import(path, kLines, std::deque<Fault>(100, Fault::kFull)).ok());
+  EXPECT_EQ(server_.counts["a"], 1);
+  Append(path, "c\n");
+  const int64_t began = clock_.now;
+  EXPECT_EQ(Import(path, kLines, std::deque<Fault>(100'000, Fault::kFull)).code(), Code::kStorageFull);
+  EXPECT_LT(clock_.now, began + options_.patience_us + 2'000'000);
+}
+
+TEST_F(ImporterTest, ADamagedFileIsRefusedBeforeAnythingOfItCounts) {
+  options_.step_bytes = 1000;
+  const std::string lines = Lines("x", 20'000);
+  for (const std::string& whole : {Gzip(lines), Zstd(lines)}) {
+    std::string flipped = whole;
+    flipped[whole.size() / 2] ^= 1;
+    for (const std::string& damaged : {flipped, whole.substr(0, whole.size() - 3)}) {
+      const Status status = Import(Write(damaged));
+      EXPECT_EQ(status.code(), Code::kDataLoss);
+      EXPECT_THAT(std::string(status.message()), HasSubstr("damaged at byte"));
+      EXPECT_TRUE(server_.counts.empty());
+    }
+  }
+}
+
+TEST_F(ImporterTest, WhereAFileEndsInAnErrorTheReportSaysWhatTheServerHasTaken) {
+  options_.step_bytes = 1000;
+  EXPECT_EQ(Import(Write(Lines("x", 5000) + std::string(5u << 20, 'y'))).code(), Code::kDataLoss);
+  EXPECT_EQ(totals_.records_taken, server_.counts.size());
+  EXPECT_EQ(totals_.records_taken, 5000u);
 }
 
 TEST_F(ImporterTest, AnEndlessLineIsAnErrorAndNotAnEndlessWait) {

@@ -28,7 +28,7 @@ class FakeServer {
 };
 
 // What a request does on its way: chosen by the test, one a request, kNone when used up.
-enum class Fault { kNone, kLostBefore, kLostAfter, kDown, kKill };
+enum class Fault { kNone, kLostBefore, kLostAfter, kDown, kKill, kFull };
 
 class FakeLink final : public IngestLink {
  public:
@@ -56,7 +56,9 @@ class FakeLink final : public IngestLink {
     }
     if (fault == Fault::kDown) return Status(Code::kUnavailable, "refused");
     Result<StepAnswer> answer = Status(Code::kUnknownOutcome, "connection lost");
-    if (fault != Fault::kLostBefore) {
+    if (fault == Fault::kFull) {
+      answer = Status(Code::kStorageFull, "memory");
+    } else if (fault != Fault::kLostBefore) {
       const Result<StepAnswer> applied = Apply(step, sums);
       if (fault == Fault::kNone) answer = applied;
     }
