@@ -81,7 +81,7 @@ sim-plants: packages-test ## bugs planted in the engine, one after another: the 
 	@cmake --build --preset release --target sim_planted
 	@build/release/test/simulation/sim_planted --every-plant --seeds=300 --jobs=$(JOBS)
 
-slow: packages-test ## every byte of a data directory damaged, many times: 5 to 10 minutes
+slow: packages-test ## every byte of a data directory damaged, many times: 8 minutes of one core, in two halves
 	@cmake --preset release $(QUIET)
 	@cmake --build --preset release --target tests_store_embedded
 	@$(CTEST) --test-dir build/release -L '^slow$$' --no-tests=error
