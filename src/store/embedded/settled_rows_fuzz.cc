@@ -19,8 +19,7 @@ void Same(std::string_view read, std::string_view written) {
   QUIPU_ASSERT(read == written, "{} bytes were read, {} are written again", read.size(), written.size());
 }
 
-// An event has more than one spelling (a token's text may be packed or not): what is written again must be decoded to
-// the same event, and from then on stay as it is.
+// What is written again must be decoded to the same event, and from then on stay as it is.
 void EventValue(std::string_view bytes) {
   SettledEvent event, again;
   std::string text, text_again, value, value_again;
@@ -28,6 +27,8 @@ void EventValue(std::string_view bytes) {
   SetEventValue(event, kSlice, &value);
   QUIPU_ASSERT(ParseEventValue(value, kSlice, &again, &text_again), "an event that was read cannot be read again");
   QUIPU_ASSERT(event == again, "an event of {} bytes came back as another one", bytes.size());
+  SetEventValue(again, kSlice, &value_again);
+  Same(value, value_again);
 }
 
 void TokenValue(std::string_view bytes) {
