@@ -27,6 +27,7 @@ struct Tree {
   CheckOptions check;
   BenchOptions bench;
   std::string shell;
+  std::vector<std::string> help;
   VersionOptions version;
   ConfigOptions config;
   bool markdown = false;
@@ -183,6 +184,25 @@ int RunCompletion(const std::string& shell, const CLI::App& app) {
   return kExitDone;
 }
 
+int RunHelp(const std::vector<std::string>& words, const CLI::App& app) {
+  const CLI::App* command = &app;
+  std::string name = app.get_name();
+  for (const std::string& word : words) {
+    const std::vector<const CLI::App*> named =
+        command->get_subcommands([&](const CLI::App* each) { return each->get_name() == word; });
+    if (named.empty()) {
+      std::vector<std::string> known;
+      for (const CommandWords& other : WordsOf(*command).commands) known.push_back(other.name);
+      return FailUsage(fmt::format("unknown command `{}`{}", Printable(word), DidYouMean(word, known)));
+    }
+    command = named.front();
+    name += " " + word;
+  }
+  // help() would show the command that was given, which is this one.
+  Print(command->get_formatter()->make_help(command, name, CLI::AppFormatMode::Normal));
+  return kExitDone;
+}
+
 void AddOtherCommands(CLI::App* app, Tree* t) {
   CLI::App* check = AddCommand(app, "check",
                                "Verify a data directory while no server runs on it: every checksum, "
@@ -211,6 +231,10 @@ void AddOtherCommands(CLI::App* app, Tree* t) {
   CLI::App* version = AddCommand(app, "version", "Print the version", "quipu version --features");
   version->add_flag("--features", t->version.features, "Also how it was built and what it can do");
   version->callback([t] { t->run = [t] { return RunVersion(t->common, t->version); }; });
+
+  CLI::App* help = AddCommand(app, "help", "Show how a command is used", "quipu help import");
+  help->add_option("COMMAND", t->help, "Which; default: all of them, briefly");
+  help->callback([t, app] { t->run = [t, app] { return RunHelp(t->help, *app); }; });
 }
 
 void AddImportCommand(CLI::App* app, Tree* t) {
@@ -276,6 +300,7 @@ int RunCommandLine(int argc, const char* const* argv) {
   Tree tree;
   CLI::App app(kTopHelp, "quipu");
   app.require_subcommand(1);
+  app.set_version_flag("--version", VersionLine(), "Print the version");
   app.get_formatter()->column_width(34);
   AddCommon(&app, &tree.common);
   AddCounterCommands(&app, &tree);
@@ -286,7 +311,7 @@ int RunCommandLine(int argc, const char* const* argv) {
   AddOtherCommands(&app, &tree);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& e) {
+  } catch (const CLI::Success& e) {  // --help, --version
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
     Say(fmt::format("quipu: {}", ParseProblem(app, e)));
@@ -298,8 +323,10 @@ int RunCommandLine(int argc, const char* const* argv) {
     return kExitUsage;
   }
   const int code = tree.run();
-  if (std::fflush(stdout) != 0 && code == kExitDone)
-    return FailUsage("standard output: the result could not be written");
+  if (std::fflush(stdout) != 0 && code == kExitDone) {
+    Say("quipu: what was asked is done, but the result could not be written to standard output");
+    return kExitFailure;
+  }
   return code;
 }
 

@@ -52,6 +52,7 @@ int RunTop(const CommonOptions& common, const TopOptions& options);
 struct VersionOptions {
   bool features = false;
 };
+std::string VersionLine();  // "quipu 1.2.3"
 int RunVersion(const CommonOptions& common, const VersionOptions& options);
 
 struct ImportOptions {

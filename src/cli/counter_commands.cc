@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "rt/host.h"
+#include "server/log.h"
 
 namespace quipu::cli {
 namespace {
@@ -37,6 +38,12 @@ const Reply* FieldOf(const Reply& map, std::string_view key) {
 std::string TextOf(const Reply* reply) {
   if (reply == nullptr || reply->is_null()) return "";
   return reply->type == Reply::Type::kInteger ? std::to_string(reply->integer) : reply->text;
+}
+
+// The server tells times in unix milliseconds.
+std::string TimeOf(const Reply* reply) {
+  if (reply == nullptr || reply->type != Reply::Type::kInteger) return TextOf(reply);
+  return server::Rfc3339Millis(reply->integer);
 }
 
 Status UnexpectedReply(std::string_view command) {
@@ -83,10 +90,10 @@ int RunGet(const CommonOptions& common, const GetOptions& options) {
   const OutputFormat format = (*session)->format();
   const std::vector<Column> columns = {{"counter"},
                                        {"count", ColumnKind::kCount},
-                                       {"as_of", ColumnKind::kNumber},
+                                       {"as_of", ColumnKind::kTime},
                                        {"lag_ms", ColumnKind::kNumber},
                                        {"exact", ColumnKind::kFlag},
-                                       {"last_write_time", ColumnKind::kNumber},
+                                       {"last_write_time", ColumnKind::kTime},
                                        {"durability"}};
   std::vector<std::vector<std::string>> rows;
   for (const std::string& name : options.names) {
@@ -94,9 +101,9 @@ int RunGet(const CommonOptions& common, const GetOptions& options) {
     if (!reply.ok()) return Fail(reply.status());
     const std::string count = TextOf(FieldOf(*reply, "count"));
     if (count.empty()) return Fail(UnexpectedReply("QUIPU.GET"));
-    rows.push_back({name, count, TextOf(FieldOf(*reply, "as_of")), TextOf(FieldOf(*reply, "lag_ms")),
+    rows.push_back({name, count, TimeOf(FieldOf(*reply, "as_of")), TextOf(FieldOf(*reply, "lag_ms")),
                     TextOf(FieldOf(*reply, "exact")) == "1" ? "true" : "false",
-                    TextOf(FieldOf(*reply, "last_write_time")), TextOf(FieldOf(*reply, "durability"))});
+                    TimeOf(FieldOf(*reply, "last_write_time")), TextOf(FieldOf(*reply, "durability"))});
   }
   if (format == OutputFormat::kTable) {
     for (const auto& row : rows) Print(row[1] + "\n");
@@ -149,11 +156,14 @@ int RunToken(const CommonOptions& common, const TokenOptions& options) {
                                        {"delta", ColumnKind::kCount},
                                        {"result", ColumnKind::kCount},
                                        {"applied", ColumnKind::kCount},
-                                       {"event_time", ColumnKind::kNumber},
+                                       {"event_time", ColumnKind::kTime},
                                        {"position", ColumnKind::kNumber},
-                                       {"expires_at", ColumnKind::kNumber}};
+                                       {"expires_at", ColumnKind::kTime}};
   std::vector<std::string> row = {options.name, options.token};
-  for (size_t i = 2; i < columns.size(); ++i) row.push_back(TextOf(FieldOf(*reply, columns[i].name)));
+  for (size_t i = 2; i < columns.size(); ++i) {
+    const Reply* field = FieldOf(*reply, columns[i].name);
+    row.push_back(columns[i].kind == ColumnKind::kTime ? TimeOf(field) : TextOf(field));
+  }
   Print(RenderRecord((*session)->format(), columns, row));
   return kExitDone;
 }

@@ -21,6 +21,7 @@ enum class ColumnKind : uint8_t {
   kCount,   // a counter's value: right-aligned; a string in JSON
   kNumber,  // a measure: right-aligned; a number in JSON
   kFlag,    // "true" or "false"
+  kTime,    // RFC 3339; empty is null in JSON
 };
 struct Column {
   std::string name;

@@ -13,11 +13,13 @@ constexpr const char* kCompiler = "g++ " __VERSION__;
 
 }  // namespace
 
+std::string VersionLine() { return "quipu " QUIPU_VERSION; }
+
 int RunVersion(const CommonOptions& common, const VersionOptions& options) {
   const Result<OutputFormat> format = ParseOutputFormat(common.json ? "json" : common.output);
   if (!format.ok()) return Fail(format.status());
   if (!options.features && *format == OutputFormat::kTable) {
-    Print("quipu " QUIPU_VERSION "\n");
+    Print(VersionLine() + "\n");
     return kExitDone;
   }
   const std::vector<Column> columns = {{"version"}, {"build"}, {"compiler"}, {"engines"}, {"protocols"}, {"formats"}};

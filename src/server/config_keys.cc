@@ -156,6 +156,27 @@ const ConfigKey* FindKey(std::string_view name) {
   return nullptr;
 }
 
+bool IsTableOfKeys(std::string_view name) {
+  if (name == "namespaces") return true;
+  // Of namespaces.shop the keys are those of namespaces.*.
+  const std::string table = name.starts_with("namespaces.") && name.find('.', 11) == std::string_view::npos
+                                ? "namespaces.*"
+                                : std::string(name);
+  return std::any_of(kKeys.begin(), kKeys.end(),
+                     [&](const ConfigKey& key) { return key.name.starts_with(table + "."); });
+}
+
+std::string NearestTable(std::string_view name) {
+  const size_t dot = std::min(name.find('.'), name.size());
+  std::vector<std::string_view> known;
+  for (const ConfigKey& key : kKeys) {
+    if (const size_t end = key.name.find('.'); end != std::string_view::npos) known.push_back(key.name.substr(0, end));
+  }
+  const std::string nearest = std::string(NearestWord(name.substr(0, dot), known));
+  if (nearest.empty()) return nearest;
+  return nearest == "namespaces" ? nearest + std::string(name.substr(dot)) : nearest;
+}
+
 std::string NearestKey(std::string_view name) {
   const SplitName split = SplitNamespace(name);
   std::vector<std::string_view> known;

@@ -35,6 +35,10 @@ std::span<const ConfigKey> ConfigKeys();
 const ConfigKey* FindKey(std::string_view name);
 // What was probably meant by an unknown name, with the namespace's name kept; empty if nothing is near.
 std::string NearestKey(std::string_view name);
+// Whether keys stand in the table `name`: "engine", "namespaces.shop".
+bool IsTableOfKeys(std::string_view name);
+// The table of the nearest name; empty if none is near.
+std::string NearestTable(std::string_view name);
 
 // What is wrong with a value of the key, or nothing. Does not look at other keys.
 std::optional<std::string> ProblemOf(const ConfigKey& key, std::string_view text);

@@ -38,12 +38,21 @@ RawValue FromNode(const std::string& key, const toml::node& node, const std::str
   return value;
 }
 
+// A table without a key says nothing, but one that no key could stand in is a slip.
+void CheckEmptyTable(const std::string& name, const std::string& source, std::vector<std::string>* problems) {
+  if (IsTableOfKeys(name)) return;
+  const std::string nearest = NearestTable(name);
+  problems->push_back(fmt::format("{}: unknown table [{}]{}", source, name,
+                                  nearest.empty() ? "" : fmt::format("; did you mean `[{}]`?", nearest)));
+}
+
 void Flatten(const toml::table& table, const std::string& prefix, const std::string& file,
-             std::vector<RawValue>* values) {
+             std::vector<RawValue>* values, std::vector<std::string>* problems) {
   for (const auto& [name, node] : table) {
     const std::string key = prefix + std::string(name.str());
     if (const toml::table* inner = node.as_table()) {
-      Flatten(*inner, key + ".", file, values);
+      if (inner->empty()) CheckEmptyTable(key, fmt::format("{}:{}", file, node.source().begin.line), problems);
+      Flatten(*inner, key + ".", file, values, problems);
     } else {
       values->push_back(FromNode(key, node, fmt::format("{}:{}", file, node.source().begin.line)));
     }
@@ -55,7 +64,7 @@ void Flatten(const toml::table& table, const std::string& prefix, const std::str
 void ReadTomlValues(const std::string& file_name, const std::string& text, std::vector<RawValue>* values,
                     std::vector<std::string>* problems) {
   try {
-    Flatten(toml::parse(text, file_name), "", file_name, values);
+    Flatten(toml::parse(text, file_name), "", file_name, values, problems);
   } catch (const toml::parse_error& e) {
     problems->push_back(fmt::format("{}:{}: {}", file_name, e.source().begin.line, e.description()));
   }

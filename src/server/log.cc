@@ -68,6 +68,12 @@ void AppendJsonString(std::string_view text, std::string* out) {
 
 }  // namespace
 
+std::string Rfc3339Millis(int64_t unix_ms) {
+  const CivilTime t = ToCivil(unix_ms * 1000);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", t.year, t.month, t.day, t.hour, t.minute, t.second,
+                     t.micros / 1000);
+}
+
 std::string FormatLogLine(LogFormat format, int64_t unix_us, LogLevel level, std::string_view event,
                           std::string_view message, std::initializer_list<LogField> fields) {
   const CivilTime t = ToCivil(unix_us);

@@ -22,6 +22,9 @@ struct LogField {
   std::string value;
 };
 
+// Unix milliseconds as RFC 3339 in UTC, with milliseconds.
+std::string Rfc3339Millis(int64_t unix_ms);
+
 // One line without its line end. Text: "2026-01-02 03:04:05.678 info  message  name=value". JSON has ts, level, msg,
 // event, module and the fields, in this order; ts is RFC 3339 with microseconds.
 std::string FormatLogLine(LogFormat format, int64_t unix_us, LogLevel level, std::string_view event,

@@ -22,7 +22,6 @@ ServeEnd EndOf(const Status& status) {
     case Code::kDataLoss:
       return ServeEnd::kDamaged;
     case Code::kInvalidArgument:
-    case Code::kNotFound:
       return ServeEnd::kConfig;
     case Code::kStorageFull:
       return ServeEnd::kIo;

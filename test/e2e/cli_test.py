@@ -106,9 +106,9 @@ class Read(unittest.TestCase):
             r = quipu("get", "a", "b", address=server.address)
             one = quipu("get", "a", "--json", address=server.address)
         self.assertEqual((r.returncode, r.stdout), (0, "7\n7\n"))
-        self.assertEqual(json.loads(one.stdout), {"counter": "a", "count": "7", "as_of": 1700000000000, "lag_ms": 0,
-                                                  "exact": True, "last_write_time": None,
-                                                  "durability": "sync"})
+        self.assertEqual(json.loads(one.stdout),
+                         {"counter": "a", "count": "7", "as_of": "2023-11-14T22:13:20.000Z", "lag_ms": 0,
+                          "exact": True, "last_write_time": None, "durability": "sync"})
 
     def test_list_shows_the_first_names_in_order(self):
         def answer(a):
@@ -178,6 +178,13 @@ class Config(unittest.TestCase):
         self.assertIn("environment QUIPU_LOG__LEVEL: log.level: `loud` is none of debug|info|warn|error", r.stderr)
         self.assertEqual(quipu("config", "check", "--config", "nowhere.toml").returncode, 78)
 
+    def test_an_unknown_table_is_a_problem_though_it_is_empty(self):
+        r, name = self.config("check", text="[namespacs.default]\n[jurnal]\n[log]\n[namespaces.shop]\n")
+        self.assertEqual(r.returncode, 78)
+        self.assertIn(f"{name}:1: unknown table [namespacs.default]; did you mean `[namespaces.default]`?", r.stderr)
+        self.assertIn(f"{name}:2: unknown table [jurnal]; did you mean `[journal]`?", r.stderr)
+        self.assertEqual(self.config("check", text="[log]\n[namespaces.shop]\n")[0].returncode, 0)
+
     def test_schema_is_json_and_the_reference_is_current(self):
         schema = json.loads(quipu("config", "schema").stdout)
         self.assertEqual(schema["properties"]["engine"]["properties"]["shards"]["maximum"], 64)
@@ -243,6 +250,20 @@ class Usage(unittest.TestCase):
 
     def test_version(self):
         self.assertRegex(quipu("version").stdout, r"^quipu \d+\.\d+\.\d+\n$")
+        self.assertEqual(quipu("--version").stdout, quipu("version").stdout)
+
+    def test_help_is_a_command_too(self):
+        self.assertEqual(quipu("help").stdout, quipu("--help").stdout)
+        self.assertEqual(quipu("help", "add").stdout, quipu("add", "--help").stdout)
+        wrong = quipu("help", "ad")
+        self.assertEqual((wrong.returncode, wrong.stderr), (2, "quipu: unknown command `ad`; did you mean `add`?\n"))
+
+    def test_a_result_that_cannot_be_written_is_no_usage_error(self):
+        with FakeServer(lambda a: [1, "APPLIED"]) as server, open("/dev/full", "w", encoding="utf-8") as full:
+            r = subprocess.run([QUIPU, "add", "a", "--address", server.address], stdout=full, stderr=subprocess.PIPE,
+                               text=True, stdin=subprocess.DEVNULL, timeout=LIMIT_SECONDS)
+        self.assertEqual(r.returncode, 1, r.stderr)
+        self.assertIn("what was asked is done", r.stderr)
 
     def test_completion_knows_commands_options_and_keys(self):
         def complete(*words):

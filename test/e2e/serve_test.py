@@ -163,6 +163,12 @@ def test_check_serves_where_nothing_may_be_written_and_changes_nothing(tmp_path)
     assert check.returncode == 0, check.stdout + check.stderr
 
 
+def test_a_data_directory_that_cannot_be_made_is_exit_71(tmp_path):
+    process = start(tmp_path, "--data_dir=/proc/none")
+    _, errors = process.communicate(timeout=LIMIT_SECONDS)
+    assert process.returncode == 71, errors
+
+
 def test_a_bad_configuration_is_exit_78_and_lists_everything(tmp_path):
     process = start(tmp_path, "--engine.shard=2", "--log.level=loud", env={"QUIPU_JURNAL__BACKEND": "auto"})
     _, errors = process.communicate(timeout=LIMIT_SECONDS)
