@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Many tokens inside the horizon: what they cost in memory and on disk, and how long the check of an old one takes.
 
-Usage: bench/tokens.py [--tokens 100000000] [--memory 2GiB] [--counters 1000000] [--quipu PATH] [--load PATH]
+Usage: bench/many_tokens.py [--tokens 100000000] [--memory 2GiB] [--counters 1000000] [--quipu PATH] [--load PATH]
 
 Adds one event with a random (UUIDv4) token of its own per number, in ten parts, then asks again for tokens of the whole
 range, picked at random: every one is old, most were dropped from memory. Of those asks it prints the median at one
