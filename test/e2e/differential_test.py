@@ -101,7 +101,7 @@ class Generator:
         """Options in any number and order, with numbers at and beyond the edges."""
         r = self.random
         edge = r.choice(BAD_NUMBERS + ["0", "-1", str(-2**63), str(2**63 - 1)])
-        # Redis takes the last ms of all, Quipu brings it to the year 3084; as anything but ms since 1970 it is an error.
+        # Redis takes the last ms of all, Quipu cuts it to the year 3084; in other units it is an error.
         edge_ms = self.far("ms") if edge == str(2**63 - 1) else edge
         options = [["EX", edge], ["PX", edge], ["EXAT", edge], ["PXAT", edge_ms], ["exat", self.far("s")],
                    ["PXAT", self.far("ms")], ["EX"], ["PERSIST"], ["KEEPTTL"], ["NX"], ["XX"], ["GET"], ["nx"], ["FOO"]]
