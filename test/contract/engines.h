@@ -52,7 +52,7 @@ struct EngineKind {
   std::string name;
   std::unique_ptr<EngineUnderTest> (*make)(Machine* machine);
   std::vector<Trouble> troubles = {};  // one after each batch, in turn
-  bool in_shards = false;              // figures of Info() that count since the start are the home shard's
+  bool in_shards = false;              // other shards' figures, and their expired counters, are told a little later
   // Orderly restarts keep everything; the others only what was promised to survive them.
   bool KeepsUnsynced() const;
 };

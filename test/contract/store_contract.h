@@ -15,6 +15,8 @@
 namespace quipu::store {
 
 inline constexpr Micros kMs = 1000, kSecond = 1000 * kMs, kMinute = 60 * kSecond, kHour = 60 * kMinute;
+// By then the figures of Info() are those of every shard.
+inline constexpr Micros kFiguresLag = 200 * kMs;
 inline constexpr int64_t kInt64Min = std::numeric_limits<int64_t>::min();
 inline constexpr int64_t kInt64Max = std::numeric_limits<int64_t>::max();
 

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+import judges
 import resp
 import server as servers
 
@@ -24,8 +25,7 @@ int fdatasync(int fd) { (void)fd; errno = EIO; return -1; }
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    if servers.available("quipu"):
-        pytest.skip(servers.available("quipu"))
+    judges.need("quipu")
     running = servers.make("quipu", str(tmp_path_factory.mktemp("server"))).start()
     yield running
     assert running.stop() == 0
@@ -102,7 +102,7 @@ def port(server, tmp_path):
 
 def disk(server, tmp_path):
     if not shutil.which("gcc"):
-        pytest.skip("gcc is not installed: it makes the library that fails every sync")
+        judges.missing("gcc", "gcc is not installed: it makes the library that fails every sync")
     source, library = tmp_path / "sync.c", tmp_path / "sync.so"
     source.write_text(FAILING_SYNC)
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)

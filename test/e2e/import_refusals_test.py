@@ -5,14 +5,14 @@ import subprocess
 
 import pytest
 
+import judges
 import server as servers
 from import_test import Quipu, quipu  # noqa: F401 (a fixture)
 
 
 @pytest.mark.parametrize("shards", [1, 3])
 def test_no_line_is_used_up_by_a_setting_that_may_change(tmp_path, shards):
-    if servers.available("quipu"):
-        pytest.skip(servers.available("quipu"))
+    judges.need("quipu")
     path = str(tmp_path / "in")
     with open(path, "w", encoding="utf-8") as out:
         out.write("a\nb\nc\na\n")

@@ -16,6 +16,7 @@ import sys
 import threading
 
 import pytest
+import judges
 import server as servers
 
 PROJECT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
@@ -27,9 +28,7 @@ SHOP = os.path.join(PROJECT, "examples/access.log")
 @pytest.fixture
 def quipu(tmp_path, request):
     """A server with one shard, or as many as the test's parameter says."""
-    reason = servers.available("quipu")
-    if reason:
-        pytest.skip(reason)
+    judges.need("quipu")
     shards = getattr(request, "param", 1)
     made = Quipu(servers.make("quipu", str(tmp_path), flags=[f"--engine.shards={shards}"]).start())
     yield made

@@ -2,6 +2,7 @@
 shard and with several. What does not fit one commit is refused with the sizes, and nothing of it happens."""
 import pytest
 
+import judges
 import resp
 import server as servers
 
@@ -12,8 +13,7 @@ INCRS = 15_000
 @pytest.fixture(params=["redis", "quipu", "quipu-4-shards"])
 def server(request, tmp_path):
     kind = request.param.split("-")[0]
-    if servers.available(kind):
-        pytest.skip(servers.available(kind))
+    judges.need(kind)
     flags = ["--engine.shards=4"] if request.param.endswith("shards") else []
     running = servers.make(kind, str(tmp_path), flags=flags).start()
     yield running

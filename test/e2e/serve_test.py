@@ -7,6 +7,7 @@ import socket
 import subprocess
 
 import pytest
+import judges
 import resp
 import server as servers
 
@@ -38,9 +39,7 @@ def wait_until_ready(process):
 
 @pytest.fixture(autouse=True)
 def binary():
-    reason = servers.available("quipu")
-    if reason:
-        pytest.skip(reason)
+    judges.need("quipu")
 
 
 def test_it_says_where_it_listens_and_what_to_try(tmp_path):

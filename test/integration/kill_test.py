@@ -16,6 +16,7 @@ import sys
 import pytest
 
 import judge
+import judges
 import resp
 import server as servers
 
@@ -175,8 +176,7 @@ def seed_of_run():
 
 
 def test_every_add_counts_once_through_kills(tmp_path):
-    if servers.available("quipu"):
-        pytest.skip(servers.available("quipu"))
+    judges.need("quipu")
     seed = seed_of_run()
     server = servers.make("quipu", str(tmp_path))
     violations, figures = run(server, str(tmp_path), KILLS, seed)

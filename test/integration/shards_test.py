@@ -8,8 +8,7 @@ import subprocess
 import threading
 import uuid
 
-import pytest
-
+import judges
 import resp
 import server as servers
 import tokens
@@ -100,8 +99,7 @@ def values(connection, counters):
 
 
 def test_what_was_acknowledged_is_counted_once_on_three_shards(tmp_path):
-    if servers.available("quipu"):
-        pytest.skip(servers.available("quipu"))
+    judges.need("quipu")
     server = servers.make("quipu", str(tmp_path), flags=FLAGS).start()
     clients = [Client(server.port, n) for n in range(CLIENTS)]
     threads = [threading.Thread(target=client.run) for client in clients]

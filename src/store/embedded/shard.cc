@@ -308,7 +308,9 @@ StoreInfo Shard::Info() const {
   info.durable_position = journal_->durable();
   info.settled_position = settled_;
   for (const Namespace& ns : namespaces_->all()) info.counters += counts_.Get(ns.id);
-  info.counters_with_expiry = std::min<uint64_t>(expiries_.size(), info.counters);
+  info.counters_with_expiry = expiries_.size();
+  // With several shards a counter may count on another one than its expiry: only all together have a bound.
+  if (context_.shards == 1) info.counters_with_expiry = std::min(info.counters_with_expiry, info.counters);
   info.tokens_in_memory = tokens_.size();
   info.unsettled_bytes = journal_->unsettled_bytes();
   info.memory_bytes = counters_.memory_bytes() + tokens_.memory_bytes();

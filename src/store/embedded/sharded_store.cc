@@ -271,6 +271,7 @@ StoreInfo ShardedStore::Info() const {
   }
   info.counters = 0;
   for (const Namespace& ns : Namespaces()->all()) info.counters += CountCounters(ns.id);
+  info.counters_with_expiry = std::min(info.counters_with_expiry, info.counters);
   return info;
 }
 
