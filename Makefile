@@ -89,10 +89,13 @@ slow: packages-test ## every byte of a data directory damaged, many times: 8 min
 fuzz: packages-clang ## one fuzz target for a while: make fuzz F=resp SECONDS=30
 	@tools/run-fuzz "$(F)" "$(FUZZ_SECONDS)"
 
-bench: packages-test bench-build ## Quipu and redis-server in turn, one table
+bench: packages-test bench-build ## Quipu and redis-server in turn: rates against the goals, in some minutes
 	@bench/run.py
 
-bench-smoke: packages-test bench-build ## the same, tiny: proves that it runs
+bench-all: packages-test bench-build ## every row of the goals, the long ones too
+	@bench/run.py --all
+
+bench-smoke: packages-test bench-build ## every row, tiny: proves that it runs
 	@bench/run.py --smoke
 
 e2e: packages-test ## clients, Redis's own suite, differential and kill tests against the release binary
@@ -115,5 +118,5 @@ lint: packages-test ## layers, banned calls, forms; format is checked where clan
 	@tools/lint
 
 .PHONY: help packages-build packages-run packages-test packages-clang packages-lint build run test dev t asan tsan \
-        sim sim-calls sim-plants slow fuzz bench bench-build bench-smoke e2e fmt tidy lint
+        sim sim-calls sim-plants slow fuzz bench bench-all bench-build bench-smoke e2e fmt tidy lint
 QUIET = --log-level=WARNING >/dev/null

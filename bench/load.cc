@@ -3,11 +3,12 @@
 // core stays below the server's. Replies are counted as lines, never parsed; an error reply ends the run.
 //
 // Usage    quipu_load --port N [--connections 50] [--pipeline 16] [--seconds 2] [--warmup 0.3] [--keys 1]
-//                     [--lines 1] [--once A-B | --pick A-B] -- WORD...
+//                     [--lines 1] [--once A-B | --pick A-B] [--since MS] -- WORD...
 //          WORD may contain {key} (12 digits below --keys, uniform), {uuid7}, {uuid4} (36 characters).
 //          --lines is how many lines one reply has. --once and --pick number the commands: A up to, not with, B, each
 //          once and then an end, or uniform picks for --seconds. A command's number settles its {key} (the rest by
-//          --keys) and its {uuid4}, so that a later run with --pick sends what a run with --once has sent before.
+//          --keys) and its {uuid4}, so that a later run with --pick sends what a run with --once has sent before; with
+//          --since its {uuid7} too, whose time is then MS (since 1970) and a millisecond more every 1,000 numbers.
 // Output   one line of JSON. Latencies are those of a whole batch, in microseconds, of the time after the warm-up;
 //          `sent` counts everything, the warm-up too.
 // Exit     0 done, 1 error reply or lost connection, 2 usage.
@@ -107,6 +108,7 @@ struct Options {
   bool pick = false;
   uint64_t first = 0;
   uint64_t end = 0;
+  uint64_t since_ms = 0;  // 0: {uuid7} is fresh
   std::vector<std::string> words;
 };
 
@@ -277,9 +279,14 @@ class Load {
       case Hole::kKey:
         WriteKey(at, number % options_.keys);
         break;
-      case Hole::kUuid7:
-        WriteUuid(at, (ms << 16) | 0x7000 | (chance_.Next() & 0xfff), kVariant | (chance_.Next() >> 2));
+      case Hole::kUuid7: {
+        constexpr uint64_t kNumbersPerMs = 1000;
+        const bool fresh = options_.since_ms == 0;
+        Chance own(fresh ? chance_.Next() : number);
+        const uint64_t time = fresh ? ms : options_.since_ms + number / kNumbersPerMs;
+        WriteUuid(at, (time << 16) | 0x7000 | (own.Next() & 0xfff), kVariant | (own.Next() >> 2));
         break;
+      }
       case Hole::kUuid4: {
         Chance own(number);
         WriteUuid(at, (own.Next() & ~uint64_t{0xf000}) | 0x4000, kVariant | (own.Next() >> 2));
@@ -381,6 +388,8 @@ Options Parse(int argc, char** argv) {
       o.keys = number;
     else if (name == "--lines")
       o.lines = number;
+    else if (name == "--since")
+      o.since_ms = number;
     else if (name == "--once" || name == "--pick")
       ParseNumbers(value, name, o);
     else
