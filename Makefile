@@ -118,7 +118,7 @@ cost-build: packages-test
 
 bench-build:
 	@cmake --preset release $(QUIET)
-	@cmake --build --preset release --target quipu quipu_load
+	@cmake --build --preset release --target quipu quipu_load quipu_slow_sync quipu_slow_sync_preload
 
 fmt: packages-lint ## format C++ in place
 	@git ls-files -z '*.cc' '*.h' | xargs -0 clang-format-19 -i

@@ -6,6 +6,7 @@ server anything, and is still there to be paid for when its own turn comes.
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ FIRST = "counter:" + "0" * 12
 PLAIN = ["INCRBY", "counter:{key}", "1"]
 TICKS = os.sysconf("SC_CLK_TCK")
 QUIET_SECONDS_MAX = 180
+SYNC_DELAY_US = 1000  # as built into the servers called slow, bench/CMakeLists.txt
 
 
 def pinned(cpu):
@@ -88,6 +90,8 @@ def load(context, port, words, *options, timeout=300):
 class Peer:
     """A server process and what it was filled with. Measure only between Use and Rest."""
 
+    delay_us = 0  # that every sync of its log is given
+
     def __init__(self, context, name):
         self.context, self.name = context, name
         self.folder = tempfile.mkdtemp(prefix=f"{name}-", dir=context.scratch)
@@ -146,6 +150,8 @@ class Peer:
         counted = self.counted(case) - before
         if before >= 0 and counted != got["sent"]:
             raise RuntimeError(f"{case.name}, pipeline {case.pipeline}: sent {got['sent']}, counted {counted}")
+        if got["p50_us"] < self.delay_us:
+            raise RuntimeError(f"{case.name}: p50 {got['p50_us']} us, below the {self.delay_us} us added to every sync")
         runs.append(got)
 
     def path_cpu_seconds(self):
@@ -158,12 +164,13 @@ class Peer:
 class Redis(Peer):
     """Debian's redis-server; its own retry-safe add is a script: SET token NX EX, and INCRBY if it was new."""
 
-    def __init__(self, context, name, fsync):
-        self.fsync = fsync
+    def __init__(self, context, name, fsync, preload=None):
+        self.fsync, self.before = fsync, ["env", f"LD_PRELOAD={preload}"] if preload else []
+        self.delay_us = SYNC_DELAY_US if preload else 0
         super().__init__(context, name)
 
     def command(self, port):
-        return [*servers.redis_command(port, self.folder, durable=self.fsync is not None),
+        return [*self.before, *servers.redis_command(port, self.folder, durable=self.fsync is not None),
                 "--auto-aof-rewrite-percentage", "0", *(["--appendfsync", self.fsync] if self.fsync else [])]
 
     def words(self, work):
@@ -182,8 +189,9 @@ class Redis(Peer):
 class Quipu(Peer):
     """The binary under test, one shard, durability sync, its token window full."""
 
-    def __init__(self, context, name, token="uuid7", binary=None):
-        self.token, self.binary = token, binary or context.quipu
+    def __init__(self, context, name, token="uuid7", slow=None):
+        self.token, self.binary = token, slow or context.quipu
+        self.delay_us = SYNC_DELAY_US if slow else 0
         self.since_ms = 0
         super().__init__(context, name)
 
@@ -238,12 +246,51 @@ class Quipu(Peer):
         return (cpu_seconds(self.pid) - first_thread_cpu_seconds(self.pid)) * 1e6 / settled if settled else 0
 
 
+class SlowSync:
+    """No server: one write and fdatasync on the same disk, and the delay that the servers called slow are given."""
+
+    SAMPLES = 200
+    BLOCK = 4096
+
+    def __init__(self, context):
+        self.path = os.path.join(context.scratch, "sync")
+
+    def measure(self, _, runs):
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT)
+        try:
+            os.pwrite(file, bytes(self.SAMPLES * self.BLOCK), 0)
+            os.fsync(file)
+            times = []
+            for block in range(self.SAMPLES):
+                begin = time.monotonic_ns()
+                os.pwrite(file, b"x" * self.BLOCK, block * self.BLOCK)
+                os.fdatasync(file)
+                times.append((time.monotonic_ns() - begin) / 1000)
+        finally:
+            os.close(file)
+        runs.append({"p50_us": SYNC_DELAY_US + statistics.median(times)})
+
+    def background_us_per_record(self):
+        return 0
+
+    def use(self):
+        pass
+
+    rest = finish = stop = use
+
+
 def pool(context):
     """Every server that a row may ask for, by name; none runs before it is used."""
+    built = os.path.dirname(context.load)
+    preload, slow = os.path.join(built, "quipu_slow_sync_preload.so"), os.path.join(built, "quipu_slow_sync")
     return {
         "none": lambda: Redis(context, "none", None),
         "always": lambda: Redis(context, "always", "always"),
         "lua": lambda: Redis(context, "lua", "always"),
         "quipu": lambda: Quipu(context, "quipu"),
         "quipu-uuid4": lambda: Quipu(context, "quipu-uuid4", token="uuid4"),
+        "always-slow": lambda: Redis(context, "always-slow", "always", preload),
+        "lua-slow": lambda: Redis(context, "lua-slow", "always", preload),
+        "quipu-slow": lambda: Quipu(context, "quipu-slow", slow=slow),
+        "sync-slow": lambda: SlowSync(context),
     }

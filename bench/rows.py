@@ -51,7 +51,8 @@ class Paired:
             peers[case.server].finish()
             background = peers[case.server].background_us_per_record()
             for run in runs[case.name]:
-                run["us_per_op"] = run["path_us_per_op"] + run["records_per_op"] * background
+                if "path_us_per_op" in run:
+                    run["us_per_op"] = run["path_us_per_op"] + run["records_per_op"] * background
             peers[case.server].rest()
         return runs
 
@@ -72,6 +73,15 @@ def cpu(reach):
 
 TOKENS_HOT, PLAIN_HOT = "Quipu, tokens, one counter", "Quipu, no tokens, one counter"
 REPLAYED, RANDOM = "Quipu, replays", "Quipu, UUIDv4"
+
+SYNC = "one sync"
+
+
+def slow(connections):
+    """At pipeline 1, every server with a millisecond more in each sync of its log."""
+    return [Case(ALWAYS, "always-slow", "plain", 1, connections), Case(LUA, "lua-slow", "token", 1, connections),
+            Case(QUIPU, "quipu-slow", "token", 1, connections), Case(SYNC, "sync-slow", "", 1)]
+
 
 ROWS = [
     Paired("tokens-p16", "adds with tokens, pipeline 16", adds(16),
@@ -98,4 +108,10 @@ ROWS = [
     Paired("uuid4", "random tokens (UUIDv4) in a window of such tokens, pipeline 16",
            [Case(QUIPU, "quipu", "token", 16), Case(RANDOM, "quipu-uuid4", "token", 16)],
            [ratio(QUIPU, 0.7, case=RANDOM)]),
+    Paired("slow-sync", "every sync 1 ms slower, pipeline 1, 50 connections", slow(50),
+           [ratio(ALWAYS, 1.0), ratio(LUA, 1.0),
+            ratio(SYNC, 2.5, at_most=True, metric="p50_us", what="p50 in syncs")]),
+    Paired("slow-sync-200", "every sync 1 ms slower, pipeline 1, 200 connections", slow(200),
+           [ratio(ALWAYS, 1.0), ratio(LUA, 1.0),
+            ratio(SYNC, 2.5, at_most=True, metric="p50_us", what="p50 in syncs")]),
 ]
