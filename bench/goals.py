@@ -1,6 +1,17 @@
-"""What a row must reach: goals, what was measured for each, and the verdict."""
+"""What a row is made of: cases, goals, and the verdict on what was measured."""
 import dataclasses
 import statistics
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One load on one server. `hot` is one counter, otherwise all. `work`: plain, token, replay, get."""
+    name: str
+    server: str
+    work: str
+    pipeline: int
+    connections: int = 50
+    hot: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,9 +23,13 @@ class Goal:
     at_most: bool = False
 
     def value(self, runs):
-        return statistics.median(self.values(runs))
+        """None where the run met nothing to measure."""
+        values = self.values(runs)
+        return statistics.median(values) if values else None
 
     def verdict(self, value):
+        if value is None:
+            return "not seen"
         fits = lambda limit: limit is not None and (value <= limit if self.at_most else value >= limit)
         return "stretch" if fits(self.stretch) else "met" if fits(self.reach) else "**missed**"
 
@@ -37,7 +52,7 @@ class Figure(Goal):
     metric: str = ""
 
     def values(self, runs):
-        return [run[self.metric] for run in runs[self.case]]
+        return [run[self.metric] for run in runs[self.case] if run[self.metric] is not None]
 
 
 def middle(runs, metric):

@@ -25,6 +25,8 @@ FIRST = "counter:" + "0" * 12
 PLAIN = ["INCRBY", "counter:{key}", "1"]
 TICKS = os.sysconf("SC_CLK_TCK")
 QUIET_SECONDS_MAX = 180
+LOAD_SECONDS_MAX = 3600
+SETTLER_NICE = 4  # src/rt/worker_thread.cc
 SYNC_DELAY_US = 1000  # as built into the servers called slow, bench/CMakeLists.txt
 
 
@@ -39,9 +41,9 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def first_thread_cpu_seconds(pid):
-    """The same of the thread that main() is in, in nanoseconds."""
-    with open(f"/proc/{pid}/task/{pid}/schedstat", encoding="utf-8") as f:
+def thread_cpu_seconds(pid, thread):
+    """The same of one thread, in nanoseconds."""
+    with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="utf-8") as f:
         return int(f.read().split()[0]) / 1e9
 
 
@@ -62,6 +64,12 @@ def disk(folder):
     return total
 
 
+def engine_memory():
+    """The default of engine.memory: half of the machine's."""
+    with open("/proc/meminfo", encoding="utf-8") as f:
+        return int(f.readline().split()[1]) * 1024 // 2
+
+
 def lines_of_reply(connection, words):
     """How many lines one reply has, by asking once with a token of its own."""
     fill = {"{key}": "0" * 12, "{uuid7}": tokens.uuid7(), "{uuid4}": tokens.uuid7()}
@@ -78,10 +86,10 @@ def lines_of_reply(connection, words):
         lines += 1
 
 
-def load(context, port, words, *options, timeout=300):
+def load(context, port, words, *options):
     """Runs the load generator on CPU 1 until it ends; what it measured."""
     done = subprocess.run([*pinned(1), context.load, "--port", str(port), *map(str, options), "--", *words],
-                          capture_output=True, text=True, timeout=timeout)
+                          capture_output=True, text=True, timeout=LOAD_SECONDS_MAX)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(words)}: {done.stderr}")
     return json.loads(done.stdout)
@@ -133,20 +141,21 @@ class Peer:
     def records(self):
         return 0
 
-    def measure(self, case, runs):
+    def measure(self, case, runs, *options, seconds=None):
         """One run of a case, added to `runs`. A server that drops work must not look fast: what was sent is counted."""
         if self.owner is not runs:
             self.finish()
             self.owner = runs
         keys = 1 if case.hot else self.context.keys
-        words, options = self.words(case.work), self.options(case.work)
+        words, options = self.words(case.work), [*self.options(case.work), *options]
         lines = lines_of_reply(self.connection, words)
         before, records, cpu = self.counted(case), self.records(), self.path_cpu_seconds()
         got = load(self.context, self.server.port, words, "--keys", keys, "--pipeline", case.pipeline, "--lines", lines,
-                   "--connections", case.connections, "--seconds", self.context.seconds,
+                   "--connections", case.connections, "--seconds", seconds or self.context.seconds,
                    "--warmup", self.context.warmup, *options)
         got["path_us_per_op"] = (self.path_cpu_seconds() - cpu) * 1e6 / got["sent"]
         got["records_per_op"] = (self.records() - records) / got["sent"]
+        got["memory_share"] = resident(self.pid, "VmHWM:") / engine_memory()
         counted = self.counted(case) - before
         if before >= 0 and counted != got["sent"]:
             raise RuntimeError(f"{case.name}, pipeline {case.pipeline}: sent {got['sent']}, counted {counted}")
@@ -189,32 +198,43 @@ class Redis(Peer):
 class Quipu(Peer):
     """The binary under test, one shard, durability sync, its token window full."""
 
-    def __init__(self, context, name, token="uuid7", slow=None):
-        self.token, self.binary = token, slow or context.quipu
+    def __init__(self, context, name, token="uuid7", tokens=None, keys=None, slow=None, before=()):
+        self.token, self.binary, self.before = token, slow or context.quipu, before
+        self.tokens = context.tokens if tokens is None else tokens
+        self.keys = context.keys if keys is None else keys
         self.delay_us = SYNC_DELAY_US if slow else 0
         self.since_ms = 0
         super().__init__(context, name)
 
     def command(self, port):
-        return servers.quipu_command(self.binary, port, self.folder, ["--engine.shards=1", "--log.level=warn"])
+        flags = ["--engine.shards=1", "--log.level=warn"]
+        return [*self.before, *servers.quipu_command(self.binary, port, self.folder, flags)]
 
     def words(self, work):
         return {"get": ["GET", "counter:{key}"], "plain": PLAIN}.get(
             work, ["QUIPU.ADD", "counter:{key}", "1", "TOKEN", "{%s}" % self.token])
 
     def options(self, work):
-        return ["--since", self.since_ms, "--pick", f"0-{self.context.tokens}"] if work == "replay" else []
+        return ["--since", self.since_ms, "--pick", f"0-{self.tokens}"] if work == "replay" else []
 
     def fill(self):
-        super().fill()
-        self.since_ms = time.time_ns() // 1_000_000 - self.context.tokens // 1000
-        load(self.context, self.server.port, self.words("token"), "--keys", self.context.keys, "--pipeline", 128,
-             "--once", f"0-{self.context.tokens}", "--since", self.since_ms,
-             "--lines", lines_of_reply(self.connection, self.words("token")))
+        if self.keys:
+            self.add_counters(0, self.keys)
+        if self.tokens:
+            self.add_tokens(self.tokens)
         self.wait_until_quiet()
 
-    def info(self):
-        text = self.connection.call("INFO").decode()
+    def add_counters(self, first, end):
+        load(self.context, self.server.port, PLAIN, "--keys", end, "--once", f"{first}-{end}", "--pipeline", 128)
+
+    def add_tokens(self, count, pipeline=128):
+        self.since_ms = time.time_ns() // 1_000_000 - count // 1000
+        load(self.context, self.server.port, self.words("token"), "--keys", self.keys, "--pipeline", pipeline,
+             "--once", f"0-{count}", "--since", self.since_ms,
+             "--lines", lines_of_reply(self.connection, self.words("token")))
+
+    def info(self, connection=None):
+        text = (connection or self.connection).call("INFO").decode()
         return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
     def counted(self, case):
@@ -230,12 +250,31 @@ class Quipu(Peer):
             settled = int(self.info()["quipu_unsettled_bytes"]) < 256 << 20
             idle = idle + 1 if settled and cpu_seconds(self.pid) - cpu <= 0.011 else 0
 
+    def wait_until_settled(self):
+        """Until nothing is left in the journal, and what follows from that is done."""
+        end = time.monotonic() + QUIET_SECONDS_MAX
+        while int(self.info()["quipu_unsettled_bytes"]) > 0 and time.monotonic() < end and not self.context.smoke:
+            time.sleep(0.25)
+        self.wait_until_quiet()
+
+    def seconds_to_serve(self):
+        """Starts the stopped or killed server again; from the start of its process to its first answer."""
+        begin = time.monotonic()
+        self.server.launch()
+        while not self.server.answers():
+            if self.server.process.poll() is not None:
+                raise RuntimeError(self.server.log())
+            time.sleep(0.002)
+        seconds = time.monotonic() - begin
+        self.connection = self.server.connect()
+        return seconds
+
     def finish(self):
         self.wait_until_quiet()
 
     def path_cpu_seconds(self):
         """The shard's thread alone: what the others do is due whenever it is due, see background_us_per_record."""
-        return first_thread_cpu_seconds(self.pid)
+        return thread_cpu_seconds(self.pid, self.pid)
 
     def records(self):
         return int(self.info()["quipu_durable_position"])
@@ -243,7 +282,7 @@ class Quipu(Peer):
     def background_us_per_record(self):
         """All CPU of the other threads since the start, by the records settled since then."""
         settled = int(self.info()["quipu_settled_position"])
-        return (cpu_seconds(self.pid) - first_thread_cpu_seconds(self.pid)) * 1e6 / settled if settled else 0
+        return (cpu_seconds(self.pid) - thread_cpu_seconds(self.pid, self.pid)) * 1e6 / settled if settled else 0
 
 
 class SlowSync:
@@ -279,6 +318,15 @@ class SlowSync:
     rest = finish = stop = use
 
 
+def settler(pid):
+    """The thread that settles: the one that asked to be less important. None before its first work."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/stat", encoding="utf-8") as f:
+            if int(f.read().rsplit(")", 1)[1].split()[16]) == SETTLER_NICE:
+                return int(thread)
+    return None
+
+
 def pool(context):
     """Every server that a row may ask for, by name; none runs before it is used."""
     built = os.path.dirname(context.load)
@@ -289,6 +337,7 @@ def pool(context):
         "lua": lambda: Redis(context, "lua", "always"),
         "quipu": lambda: Quipu(context, "quipu"),
         "quipu-uuid4": lambda: Quipu(context, "quipu-uuid4", token="uuid4"),
+        "quipu-uuid4-many": lambda: Quipu(context, "quipu-uuid4-many", token="uuid4", tokens=context.many),
         "always-slow": lambda: Redis(context, "always-slow", "always", preload),
         "lua-slow": lambda: Redis(context, "lua-slow", "always", preload),
         "quipu-slow": lambda: Quipu(context, "quipu-slow", slow=slow),

@@ -12,6 +12,8 @@ def short(n):
 
 
 def plain(n):
+    if n is None:
+        return "-"
     return f"{n:.3g}" if n < 1000 else f"{n:,.0f}"
 
 
@@ -43,6 +45,16 @@ def rates_table(measured):
                 f"{middle(rounds, 'p50_us') / 1000:.2f} / {middle(rounds, 'p99_us') / 1000:.2f} | "
                 f"{middle(rounds, 'us_per_op'):.2f}, {middle(rounds, 'path_us_per_op'):.2f} | "
                 f"{client:.2f}{' **full: the rate is its own**' if client > CLIENT_FULL else ''} |")
+    return "\n".join(lines) + "\n"
+
+
+def figures_table(measured):
+    lines = ["| row | figure | [lowest-highest] |", "|---|---|---:|"]
+    for row, runs in measured:
+        for rounds in runs.values():
+            for name in rounds[0].get("figures", {}) if rounds else ():
+                values = [run["figures"][name] for run in rounds]
+                lines.append(f"| {row.name} | {name} | {plain(statistics.median(values))} {spread(values, plain)} |")
     return "\n".join(lines) + "\n"
 
 

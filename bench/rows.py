@@ -6,20 +6,11 @@ docs/internals/performance.md says what each row means.
 import dataclasses
 import sys
 
-from goals import Figure, Ratio
+import long_rows
+import size_rows
+from goals import Case, Figure, Ratio
 
 NONE, ALWAYS, LUA, QUIPU = "redis, no persistence", "redis, always", "redis Lua, always", "Quipu"
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """One load on one server. `hot` is one counter, otherwise a million. `work`: plain, token, replay, get."""
-    name: str
-    server: str
-    work: str
-    pipeline: int
-    connections: int = 50
-    hot: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,10 +99,16 @@ ROWS = [
     Paired("uuid4", "random tokens (UUIDv4) in a window of such tokens, pipeline 16",
            [Case(QUIPU, "quipu", "token", 16), Case(RANDOM, "quipu-uuid4", "token", 16)],
            [ratio(QUIPU, 0.7, case=RANDOM)]),
+    Paired("uuid4-many", "random tokens (UUIDv4), 100 million inside the horizon, pipeline 16",
+           [Case(QUIPU, "quipu", "token", 16), Case(RANDOM, "quipu-uuid4-many", "token", 16)],
+           [ratio(QUIPU, 0.7, case=RANDOM),
+            Figure("peak memory / engine.memory", 1, at_most=True, case=RANDOM, metric="memory_share")], quick=False),
     Paired("slow-sync", "every sync 1 ms slower, pipeline 1, 50 connections", slow(50),
            [ratio(ALWAYS, 1.0), ratio(LUA, 1.0),
             ratio(SYNC, 2.5, at_most=True, metric="p50_us", what="p50 in syncs")]),
     Paired("slow-sync-200", "every sync 1 ms slower, pipeline 1, 200 connections", slow(200),
            [ratio(ALWAYS, 1.0), ratio(LUA, 1.0),
             ratio(SYNC, 2.5, at_most=True, metric="p50_us", what="p50 in syncs")]),
+    *long_rows.ROWS,
+    *size_rows.ROWS,
 ]

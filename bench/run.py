@@ -2,15 +2,16 @@
 """Quipu and Debian's redis-server in turn, in one run: every row of the goals, medians of interleaved rounds.
 
 Usage: bench/run.py [--rows NAME,... | --all] [--list] [--rounds 3] [--seconds 2] [--smoke] [--update FILE]
-                    [--tokens 10000000] [--keys 1000000] [--quipu PATH] [--load PATH]
+                    [--tokens 10000000] [--keys 1000000] [--many 100000000] [--sustained 600]
+                    [--quipu PATH] [--load PATH]
 
 Without --rows or --all: the quick rows. Each server is pinned to CPU 0, the load generator (bench/load.cc) to CPU 1;
 with one CPU both share it. A server is filled once, and stopped while another is measured. After every run what the
 server counted must equal what was sent, so a server that drops work cannot look fast (a Redis is asked on one counter
 only). CPU us each is the server's own (from /proc) by all that was sent: the steadiest figure. Of Quipu it is the
 shard's thread (its request path) plus all other threads' CPU since the start by the records settled since then.
-Results in full: build/bench/results.json, results.md. --update writes the tables between the lines <!-- goals --> and
-<!-- /goals -->, <!-- rates --> and <!-- /rates --> of a Markdown file. A missed goal is marked, and is no failure.
+Results in full: build/bench/results.json, results.md. --update writes the tables (goals, rates, figures) between the
+lines <!-- goals --> and <!-- /goals --> and so on of a Markdown file. A missed goal is marked, and is no failure.
 Exit: 0 measured, 1 a row failed, 2 usage.
 """
 import argparse
@@ -46,6 +47,8 @@ def parse():
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--tokens", type=int, default=10_000_000, help="in the window before anything is measured")
     parser.add_argument("--keys", type=int, default=1_000_000)
+    parser.add_argument("--many", type=int, default=100_000_000, help="counters or tokens of the rows called so")
+    parser.add_argument("--sustained", type=float, default=600, help="seconds of the sustained run")
     parser.add_argument("--update", metavar="FILE", action="append", default=[])
     parser.add_argument("--quipu", default=os.path.join(peers.ROOT, "build/release/quipu"))
     parser.add_argument("--load", default=os.path.join(peers.ROOT, "build/release/quipu_load"))
@@ -53,7 +56,7 @@ def parse():
     context.warmup = 0.4
     if context.smoke:
         context.rounds, context.seconds, context.warmup = 1, 0.1, 0.02
-        context.tokens, context.keys = 10_000, 1000
+        context.tokens, context.keys, context.many, context.sustained = 10_000, 1000, 20_000, 0.6
     named = context.rows.split(",") if context.rows else None
     unknown = set(named or ()) - {row.name for row in rows.ROWS}
     if unknown:
@@ -92,7 +95,8 @@ def main():
         for peer in started.values():
             peer.stop()
         shutil.rmtree(context.scratch, ignore_errors=True)
-    tables = {"goals": report.goals_table(measured), "rates": report.rates_table(measured)}
+    tables = {"goals": report.goals_table(measured), "rates": report.rates_table(measured),
+              "figures": report.figures_table(measured)}
     text = "\n".join(tables.values())
     print(text)
     with open(os.path.join(work, "results.md"), "w", encoding="utf-8") as f:
