@@ -5,8 +5,8 @@ Each connection draws what will happen to it: nothing; every piece is held for u
 a reset, or one direction shut, after some number of bytes, in the middle of whatever that is. What comes in at a port
 marked `twice` goes to the server over two connections, of which only the first is answered from.
 
-Steered over stdin: `share X` (of the connections that are faulty from now on), `end` (prints one line of JSON, how often
-each fault happened, and exits). SEED decides every draw, in the order of the connections of a port.
+Steered over stdin: `share X` (of the connections that are faulty from now on), `end` (prints one line of JSON, how
+often each fault happened, and exits). SEED decides every draw, in the order of the connections of a port.
 """
 import collections
 import json
