@@ -98,6 +98,8 @@ void Shard::FinishScan(ScanOp* op) {
 // A page ends only between different hashes, so the next cursor says exactly what has been seen.
 void Shard::ScanHash(ScanOp* op) {
   uint64_t cursor = op->cursor;
+  // No row of the sorted runs lies between the cursor and here: what is settled meanwhile is still hot.
+  uint64_t cold_from = cursor;
   for (;;) {
     uint64_t end = 0;
     std::vector<std::pair<uint64_t, CounterEntry>> hot;
@@ -113,13 +115,17 @@ void Shard::ScanHash(ScanOp* op) {
       }
       return true;
     });
-    if (!all_resident_) {
+    if (!all_resident_ && (end == 0 || cold_from < end)) {
       uint64_t last_hash = cursor;
+      cold_from = std::numeric_limits<uint64_t>::max();
       std::vector<std::pair<uint64_t, CounterEntry>> cold;
       Status s = context_.settled->ScanCounters(op->ns, cursor, [&](const CounterRef& c, const Checkpoint& k) {
-        if (end != 0 && c.hash >= end) return false;
+        if (end != 0 && c.hash >= end) {
+          cold_from = c.hash;
+          return false;
+        }
         if (op->entries.size() + cold.size() >= op->limit && c.hash != last_hash) {
-          end = c.hash;
+          cold_from = end = c.hash;
           return false;
         }
         last_hash = c.hash;
