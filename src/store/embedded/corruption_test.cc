@@ -144,7 +144,6 @@ class Corruption : public testing::Test {
       uint64_t used = size;
       if (segment) used = std::min(size, world_.disk().Content(path).find_last_not_of('\0') + 1);
       for (uint64_t at = 0; at < size; ++at) {
-        if (path.find("OPTIONS") != std::string::npos && at % 100 != 0) continue;  // RocksDB reads it never
         if (at < used || at % 1000 == 0)
           places.push_back({path, at, segment && used > kSegmentHeaderBytes && at >= window_from});
       }

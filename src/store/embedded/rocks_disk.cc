@@ -303,6 +303,7 @@ IOStatus RocksDisk::NewRandomAccessFile(const std::string& path, const FileOptio
 IOStatus RocksDisk::NewWritableFile(const std::string& path, const FileOptions&,
                                     std::unique_ptr<rocksdb::FSWritableFile>* out, IODebugContext*) {
   if (Status status = fence(); !status.ok()) return ToRocks(status);
+  if (BaseName(path).starts_with(kOptionsPrefix)) return IOStatus::NotSupported("options are not kept", path);
   auto file = disk_->Open(path, rt::OpenMode::kTruncate);
   if (file) *out = std::make_unique<RocksWritableFile>(this, path, std::move(*file));
   return ToRocks(file.status());

@@ -1,5 +1,5 @@
 // RocksDB's file system over rt::Disk, so that every byte it reads or writes passes our seam, on the real disk and on
-// the simulated one alike. It holds RocksDB to three rules that a harsh disk demands:
+// the simulated one alike. It holds RocksDB to rules that a harsh disk demands:
 //
 //   Written once   A file is appended to, synced, and never opened for writing again. The store opens RocksDB so that
 //   each
@@ -17,6 +17,8 @@
 //   keys": the
 //                  rows would be there and never be found. So reads of a file that is not yet linked are compared with
 //                  what was written, and once one failed the link is refused.
+//   No options     A list of its options, which RocksDB would write, read again and compare at each start and with each
+//                  new family: half of what a start costs, and nobody reads it.
 //   Kept           The MANIFEST that CURRENT names is not deleted. RocksDB 7.8 would, after it failed to name a newer
 //   one.
 //
@@ -45,6 +47,7 @@ namespace quipu::store {
 
 // Names that RocksDB gives to its files, and one of ours: runs in the making.
 inline constexpr std::string_view kCurrentName = "CURRENT", kManifestPrefix = "MANIFEST-", kRunSuffix = ".sst";
+inline constexpr std::string_view kOptionsPrefix = "OPTIONS-";
 inline constexpr std::string_view kNewRunSuffix = ".tmp";
 constexpr std::string_view BaseName(std::string_view path) { return path.substr(path.find_last_of('/') + 1); }
 std::string DirName(std::string_view path);
