@@ -27,9 +27,18 @@ struct Shared {
   std::atomic<uint64_t> failures = 0;
 };
 
+}  // namespace
+
 const Scenario& ScenarioOf(const CampaignOptions& options, uint64_t seed) {
-  return options.scenarios[seed % options.scenarios.size()];
+  uint64_t shares = 0;
+  for (const Scenario& scenario : options.scenarios) shares += scenario.share;
+  uint64_t at = seed % shares;
+  size_t index = 0;
+  while (at >= options.scenarios[index].share) at -= options.scenarios[index++].share;
+  return options.scenarios[index];
 }
+
+namespace {
 
 Script CaseOf(const CampaignOptions& options, uint64_t number) {
   // Some recoveries are left alone.

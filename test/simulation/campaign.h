@@ -17,7 +17,7 @@ namespace quipu::simulation {
 struct CampaignOptions {
   uint64_t seed = 1;
   uint64_t seeds = 1;
-  std::vector<Scenario> scenarios;  // seed n takes number n modulo their count
+  std::vector<Scenario> scenarios;  // each seed has one, by their shares
   std::string replay_suffix;        // of the line that replays a failure
   const Engine* engine = nullptr;
   int plant = 0;  // 0 = none; a campaign with a plant ends with the first failure
@@ -28,6 +28,9 @@ struct CampaignOptions {
   uint64_t script_calls = 0, recovery_calls = 0;
   bool verbose = false;
 };
+
+// The scenario that a seed runs.
+const Scenario& ScenarioOf(const CampaignOptions& options, uint64_t seed);
 
 struct ScenarioSum {
   uint64_t seeds = 0;

@@ -43,24 +43,27 @@ Result<std::unique_ptr<store::EventStore>> OpenEmbedded(const EngineContext& c) 
   options.data_dir = kDataDir;
   store::ShardOptions& shard = options.shard;
   const bool small = tuning.Chance(c.small_segments);
-  shard.journal.frame_bytes_max = size_t{1} << (small ? 15 + tuning.Below(2) : 17 + tuning.Below(2));
+  shard.journal.frame_bytes_max = size_t{1} << (small ? 15 + tuning.Below(2) : 16 + tuning.Below(3));
   shard.journal.segment_bytes =
-      small ? shard.journal.frame_bytes_max * (4 + tuning.Below(8)) : uint64_t{1} << (20 + tuning.Below(3));
-  if (c.frame_bytes != nullptr) *c.frame_bytes = shard.journal.frame_bytes_max;
+      shard.journal.frame_bytes_max * (small ? 4 + tuning.Below(8) : uint64_t{4} << tuning.Below(3));
   shard.journal.pending_bytes_max = size_t{1} << (24 + tuning.Below(3));
   shard.journal.writes_in_flight_max = static_cast<int>(1 + tuning.Below(4));
   shard.journal.commit_delay_us = tuning.Below(3) == 0 ? tuning.Between(1, 2000) : 0;
   shard.journal.busy_gather_us = tuning.Between(0, 2000);
   shard.journal.lazy_commit_us = tuning.Between(1000, 100'000);
-  shard.settle_bytes = uint64_t{1} << (12 + tuning.Below(12));
+  shard.settle_bytes = std::max(uint64_t{1} << (14 + tuning.Below(10)), c.memory_mb_least << 14);
   shard.settle_interval_us = static_cast<int64_t>(tuning.Skewed(120'000'000));
-  shard.counters_bytes_max = tuning.Below(3) == 0 ? uint64_t{1} << (20 + tuning.Below(4)) : uint64_t{1} << 30;
-  shard.tokens_bytes_max = tuning.Below(3) == 0 ? uint64_t{1} << (22 + tuning.Below(4)) : uint64_t{1} << 30;
-  if (c.memory_bytes_enough != nullptr) {
+  shard.counters_bytes_max = tuning.Below(3) == 0 ? c.memory_mb_least << (20 + tuning.Below(4)) : uint64_t{1} << 30;
+  shard.tokens_bytes_max = tuning.Below(3) == 0 ? c.memory_mb_least << (22 + tuning.Below(4)) : uint64_t{1} << 30;
+  if (c.limits != nullptr) {
     const uint64_t budget = std::min(shard.counters_bytes_max, shard.tokens_bytes_max);
-    *c.memory_bytes_enough = budget + budget / 4;
+    *c.limits = {.memory_bytes_enough = budget + budget / 4,
+                 .memory_bytes_free = std::min(shard.counters_bytes_max, shard.tokens_bytes_max / 4),
+                 .unsettled_bytes_free = std::min(8 * shard.settle_bytes, budget / 8 * 3),
+                 .pending_bytes = shard.journal.pending_bytes_max,
+                 .frame_bytes = shard.journal.frame_bytes_max};
   }
-  shard.tokens.entries_first = size_t{1} << (6 + tuning.Below(9));
+  shard.tokens.entries_first = size_t{1} << (small ? 6 + tuning.Below(5) : 10 + tuning.Below(5));
   shard.tokens.entries_max = shard.tokens.entries_first << tuning.Below(6);
   shard.tokens.generation_us = static_cast<int64_t>(1 + tuning.Skewed(3600)) * 1'000'000;
   options.settled.slice_us = int64_t{3600} * 1'000'000 << sim::SimRandom(c.seed, "slice").Below(5);

@@ -1,6 +1,7 @@
 // The stores that the simulator can run, behind one way to open them.
 #pragma once
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -12,16 +13,26 @@
 
 namespace quipu::simulation {
 
+// What the options of an open store excuse.
+struct EngineLimits {
+  static constexpr uint64_t kNone = std::numeric_limits<uint64_t>::max();
+  uint64_t memory_bytes_enough = kNone;   // up to this much nothing is refused for lack of memory
+  uint64_t memory_bytes_free = kNone;     // up to this much nothing is slowed down
+  uint64_t unsettled_bytes_free = kNone;  // likewise
+  uint64_t pending_bytes = kNone;         // frames waiting for the disk; beyond it adds are refused
+  size_t frame_bytes = kNone;             // of a frame of the journal, which holds an atomic batch
+};
+
 struct EngineContext {
   rt::Loop* loop = nullptr;
   rt::Disk* disk = nullptr;
   rt::Random* random = nullptr;
   // Options (segment sizes, budgets, intervals) are drawn from this stream at each start.
   sim::SimRandom* tuning = nullptr;
-  uint64_t* memory_bytes_enough = nullptr;  // out: up to this much nothing is refused for lack of memory; may be null
-  double small_segments = 0;     // how often a store has segments and frames so small that a short life fills many
-  size_t* frame_bytes = nullptr;            // out: of a frame of the journal, which holds an atomic batch; may be null
-  uint64_t seed = 0;                        // for options that stay the same for the life of a data directory
+  double small_segments = 0;       // how often a store has segments and frames so small that a short life fills many
+  uint64_t memory_mb_least = 1;    // the least budgets of memory, which are drawn in a third of the starts
+  EngineLimits* limits = nullptr;  // out; may be null
+  uint64_t seed = 0;               // for options that stay the same for the life of a data directory
 };
 
 struct Engine {

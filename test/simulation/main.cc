@@ -16,9 +16,11 @@ namespace {
 
 constexpr const char* kUsage =
     "Usage: sim [--seed=N] [--seeds=COUNT] [--scenario=NAME|FILE] [--engine=embedded|memory] [--plant=N]\n"
-    "           [--jobs=PROCESSES] [--verbose]\n"
+    "           [--jobs=PROCESSES] [--least=NAME:COUNT,...] [--verbose]\n"
     "       sim --every-call [--seed=N] [--case=N] [--jobs=PROCESSES] [--verbose]\n"
-    "  Runs COUNT seeds from N on. Without a scenario each seed takes its own, in turn.\n"
+    "  Runs COUNT seeds from N on. Without a scenario each seed takes its own, by their shares. Fails too where a "
+    "count\n"
+    "  (adds, power_losses, ...) ends below its least.\n"
     "       sim_planted --every-plant [--seed=N] [--seeds=COUNT] [--jobs=PROCESSES]\n"
     "  With --every-call a short script crashes before each call of the disk in turn, and again in its recovery.\n"
     "  With a plant the run succeeds when a seed finds the planted bug.\n";
@@ -35,7 +37,21 @@ struct Options {
   bool one_case = false;
   uint64_t case_number = 0;
   bool verbose = false;
+  std::map<std::string, double> least;
 };
+
+bool ParseLeast(const std::string& text, std::map<std::string, double>* least) {
+  std::istringstream in(text);
+  for (std::string item; std::getline(in, item, ',');) {
+    const size_t colon = item.find(':');
+    char* end = nullptr;
+    if (colon == 0 || colon == std::string::npos) return false;
+    const double count = std::strtod(item.c_str() + colon + 1, &end);
+    if (end == item.c_str() + colon + 1 || *end != '\0') return false;
+    (*least)[item.substr(0, colon)] = count;
+  }
+  return !least->empty();
+}
 
 bool ParseOptions(int argc, char** argv, Options* o) {
   for (int i = 1; i < argc; ++i) {
@@ -58,6 +74,8 @@ bool ParseOptions(int argc, char** argv, Options* o) {
       o->scenario = value;
     } else if (key == "--engine" && !value.empty()) {
       o->engine = value;
+    } else if (key == "--least") {
+      if (!ParseLeast(value, &o->least)) return false;
     } else if (key == "--case" && is_number) {
       o->one_case = true;
       o->case_number = number;
@@ -118,6 +136,28 @@ bool JudgeGates(const std::vector<Scenario>& scenarios, const std::map<std::stri
     }
   }
   return ok;
+}
+
+// What all scenarios did together. False if that is less than `least`.
+bool JudgeTotals(const std::map<std::string, ScenarioSum>& sums, const std::map<std::string, double>& least) {
+  std::map<std::string, double> totals;
+  for (const auto& [scenario, sum] : sums) {
+    totals["seeds"] += static_cast<double>(sum.seeds);
+    for (const auto& [name, count] : sum.counts) totals[name] += count;
+  }
+  totals["crashes"] = totals["power_losses"] + totals["process_deaths"];
+  fmt::print("in all:");
+  for (const char* name : {"seeds", "adds", "replays", "power_losses", "crashes", "recoveries", "faults", "damages",
+                           "comparisons", "virtual_hours"}) {
+    fmt::print(" {:.0f} {}{}", totals[name], name, std::string_view(name) == "virtual_hours" ? "\n" : ",");
+  }
+  bool enough = true;
+  for (const auto& [name, count] : least) {
+    if (totals[name] >= count) continue;
+    fmt::print("FAILED: the campaign did too little: {:.0f} {}, at least {:.0f}\n", totals[name], name, count);
+    enough = false;
+  }
+  return enough;
 }
 
 void PrintTable(const std::map<std::string, ScenarioSum>& sums) {
@@ -207,12 +247,11 @@ int Main(int argc, char** argv) {
       return 1;
     }
     const auto& [seed, what] = *result.failures.begin();
-    fmt::print("plant {} found by seed {} ({}): {}\n", options.plant, seed, (*scenarios)[seed % scenarios->size()].name,
-               what);
+    fmt::print("plant {} found by seed {} ({}): {}\n", options.plant, seed, ScenarioOf(campaign, seed).name, what);
     return 0;
   }
   PrintTable(result.sums);
-  const bool enough = !result.failures.empty() || JudgeGates(*scenarios, result.sums);
+  const bool enough = JudgeTotals(result.sums, options.least) && JudgeGates(*scenarios, result.sums);
   fmt::print("{} seeds from {}, {} failed, trace {:016x}\n", options.seeds, options.seed, result.failures.size(),
              result.trace_hash);
   return result.failures.empty() && enough ? 0 : 1;

@@ -80,6 +80,7 @@ class Run {
   std::string Damage();
   CodeSet AllowedCodes() const;
   Micros Lag() const;
+  void NotePressure(size_t bytes);
   std::string CheckTime(Micros judged_us);
   void NoteWall();
   void Fail(std::string what);
@@ -92,7 +93,7 @@ class Run {
   bool ok() const { return result_.failure.empty(); }
   bool WaitFor(const std::function<bool()>& done, const char* what);
 
-  // ---- sending and judging batches (run.cc)
+  // ---- sending and judging batches (run_send.cc)
   void Send(std::unique_ptr<ClientBatch> client);
   static void OnDone(store::Batch* batch);
   void Done(ClientBatch* client);
@@ -146,6 +147,7 @@ class Run {
 
   std::map<uint64_t, std::unique_ptr<ClientBatch>> in_flight_;
   std::vector<std::unique_ptr<ClientBatch>> collected_;  // unjudged ones that are done
+  std::set<int> lost_;                                   // tokens whose steps the last crash has undone
   std::map<int, std::vector<Unanswered>> unanswered_;    // by token: requests without an answer, ascending by time
   uint64_t next_done_ = 0;                               // order of on_done
   uint64_t acked_ = 0;                                   // the newest step that must survive
@@ -156,14 +158,18 @@ class Run {
   Micros judged_us_ = kNoTime, committed_us_ = kNoTime;
   Micros wall_highest_us_ = kNoTime;              // ever
   std::deque<std::pair<int64_t, Micros>> walls_;  // mono and wall time before and after each jump
-  uint64_t memory_bytes_enough_ = std::numeric_limits<uint64_t>::max();
-  size_t frame_bytes_ = std::numeric_limits<size_t>::max();
+  EngineLimits limits_;
+  std::deque<std::pair<int64_t, uint64_t>> sent_;  // mono time and bytes at most of batches of the last moments
+  uint64_t sent_bytes_ = 0;
+  bool pressed_ =
+      false;  // memory was short, or the settler behind, in this life: writes were delayed, and may be still
   uint64_t batches_left_ = 0;
   bool fenced_ = false;
   bool quiet_ = true;  // no faults now
   bool damaged_ = false;
   uint64_t faults_before_ = 0;  // at the start of this life
   size_t tokens_at_start_ = 0;  // of this life
+  size_t tokens_compared_ = 0;  // when everything was last compared
 };
 
 }  // namespace quipu::simulation

@@ -9,6 +9,7 @@ namespace quipu::simulation {
 namespace {
 
 constexpr size_t kReadsPerBatch = 200;
+constexpr size_t kOldTokens = 300;  // asked about again, of those before this life
 constexpr int kTriesForContent = 200;
 // A listing sees counters that expire within this, or does not.
 constexpr int64_t kListingMsMax = 60'000;
@@ -160,6 +161,7 @@ std::string Run::FindPrefix(const Recovered& recovered, const std::vector<int>& 
     }
     if (step + 1 == model_.first_undoable()) break;
     const Model::Touched touched = model_.UndoLast();
+    if (touched.token >= 0) lost_.insert(touched.token);
     touched.is_namespace ? look_at_all() : look(touched.counter, touched.token);
   }
   return fmt::format("what came back is no prefix of what was decided (steps {} to {}); nearest: {}", floor, end, best);
@@ -178,14 +180,19 @@ void Run::VerifyRecovery() {
   if (ok()) CompareAll();
 }
 
-// A client that does not know what became of its requests sends them again: those without an answer, and those that are
-// not counted.
+// A client that does not know what became of its requests sends them again: those without an answer, those that the
+// crash took back, those since the last comparison that are not counted, and some of such from before.
 void Run::ResolveUnknown() {
   const auto unanswered = std::exchange(unanswered_, {});
   std::set<int> all;
   for (const auto& [token, requests] : unanswered) all.insert(token);
-  for (size_t i = 0; i < model_.tokens().size(); ++i) {
+  all.merge(std::exchange(lost_, {}));
+  for (size_t i = tokens_compared_; i < model_.tokens().size(); ++i) {
     if (!model_.tokens()[i].kept) all.insert(static_cast<int>(i));
+  }
+  for (size_t i = 0; i < kOldTokens && tokens_compared_ > 0; ++i) {
+    const size_t old = random_.Below(tokens_compared_);
+    if (!model_.tokens()[old].kept) all.insert(static_cast<int>(old));
   }
   const std::vector<int> unknown(all.begin(), all.end());
   std::vector<std::unique_ptr<ClientBatch>> batches;
@@ -223,7 +230,10 @@ void Run::CompareAll() {
   std::vector<std::unique_ptr<ClientBatch>> batches;
   for (size_t i = 0; i < model_.counters().size(); i += kReadsPerBatch)
     batches.push_back(workload_.Reads(i, kReadsPerBatch));
-  if (!tokens.empty()) batches.push_back(workload_.Outcomes(tokens, 0, tokens.size()));
+  for (; tokens_compared_ < model_.tokens().size(); ++tokens_compared_)
+    tokens.push_back(static_cast<int>(tokens_compared_));
+  for (size_t i = 0; i < tokens.size(); i += kReadsPerBatch)
+    batches.push_back(workload_.Outcomes(tokens, i, kReadsPerBatch));
   if (!SendAndWait(std::move(batches))) return;
   JudgeLedger();
   CompareSources();

@@ -14,10 +14,13 @@ namespace {
 const std::map<std::string, Range>& Defaults() {
   static const std::map<std::string, Range> kDefaults = {
       {"lives", {1, 4}},                // starts of the store, each but the last one ended by a crash
-      {"steps", {20, 400}},             // batches per life
+      {"steps", {10, 200}},             // batches per life
+      {"tokenless", {-1, -1}},          // share of adds without a token; negative: drawn from the seed
       {"counters", {1, 200}},           // in the pool
       {"namespaces", {1, 4}},           // the default one included
       {"batch", {1, 40}},               // ops at most
+      {"batch_least", {1, 1}},          // ops at least
+      {"fresh_adds", {0, 0}},           // share of ops that are adds never sent before, beside the mix
       {"pause_us", {1, 20000}},         // between groups of batches, at most
       {"idle_s", {0, 7200}},            // a longer pause now and then, at most
       {"power_loss", {0.5, 0.5}},       // share of crashes; the rest is death of the process, or an orderly close
@@ -36,6 +39,7 @@ const std::map<std::string, Range>& Defaults() {
       {"stall", {0, 0}},
       {"log_latency_us", {20, 3000}},  // at most
       {"small_segments", {0.5, 0.5}},  // probability per start that frames and segments are small
+      {"memory_mb_least", {1, 1}},     // small budgets of memory begin here
       {"capacity_mb", {0, 0}},         // 0 = endless
       {"clock_jump", {0, 0}},          // probability per pause
       {"clock_jump_s", {1, 1}},        // at most, either way
@@ -92,6 +96,12 @@ Result<Scenario> ParseScenario(const std::string& name, const std::string& text)
     const std::string section(key.str());
     if (section == "description") {
       scenario.description = value.value_or(std::string());
+      continue;
+    }
+    if (section == "share") {
+      const int64_t share = value.value_or(int64_t{0});
+      if (share < 1 || share > 1000) return Bad(name, section, fmt::format("{} is out of range [1, 1000]", share));
+      scenario.share = static_cast<uint64_t>(share);
       continue;
     }
     const toml::table* entries = value.as_table();

@@ -20,6 +20,7 @@ struct Range {
 struct Scenario {
   std::string name;
   std::string description;
+  uint64_t share = 1;  // of a campaign's seeds, against the other scenarios' shares
   // Key -> range; what a scenario does not name keeps the default. The table in scenario.cc says what each is.
   std::map<std::string, Range> knobs;
   // Sums over a campaign, per seed on average: a campaign below them has proved nothing and fails.

@@ -26,6 +26,8 @@ Workload::Workload(uint64_t seed, const Scenario& scenario, Model* model) : rand
   sim::SimRandom swarm(seed, "swarm.workload");
   counter_count_ = swarm.Skewed(static_cast<uint64_t>(scenario.DrawInt("counters", &swarm)));
   batch_max_ = swarm.Skewed(static_cast<uint64_t>(scenario.DrawInt("batch", &swarm)));
+  batch_least_ = static_cast<size_t>(scenario.DrawInt("batch_least", &swarm));
+  fresh_adds_ = scenario.Draw("fresh_adds", &swarm);
   const int64_t extra = scenario.DrawInt("namespaces", &swarm) - 1;
   for (int64_t i = 0; i < extra; ++i) {
     NamespaceSettings s;
@@ -37,6 +39,7 @@ Workload::Workload(uint64_t seed, const Scenario& scenario, Model* model) : rand
   for (uint64_t w : weights_) weight_sum_ += w;
   const auto share = [&swarm] { return swarm.Below(3) == 0 ? 0.0 : static_cast<double>(swarm.Below(100)) / 100; };
   tokenless_ = share();
+  if (const double fixed = scenario.Draw("tokenless", &swarm); fixed >= 0) tokenless_ = fixed;
   atomic_ = share();
   all_or_nothing_ = share() / 2;
   from_source_ = share() / 4;
@@ -201,10 +204,12 @@ void Workload::GiveToken(Request* request, Micros wall_us) {
   // The same text on another counter is another token.
   if (!model_->tokens().empty() && random_.Below(20) == 0) {
     const Token& other = model_->tokens()[static_cast<size_t>(PickToken())];
-    if (other.own_us == kNoTime && !texts_.contains({request->counter, other.text})) token.text = other.text;
+    if (other.own_us == kNoTime &&
+        !texts_.contains(HashCounter(static_cast<NamespaceId>(request->counter), other.text)))
+      token.text = other.text;
   }
   if (token.text.empty()) token.text = NewTokenText(wall_us, settings, &token.own_us);
-  texts_.emplace(request->counter, token.text);
+  texts_.insert(HashCounter(static_cast<NamespaceId>(request->counter), token.text));
   if (token.own_us == kNoTime && random_.Below(2) == 0) {
     token.first_time_us = wall_us - (random_.Below(4) == 0 ? static_cast<Micros>(random_.Skewed(3600)) * kSecond : 0);
     if (random_.Chance(odd_time_)) {
@@ -227,6 +232,7 @@ Request Workload::DrawMutation(Kind kind, Micros wall_us) {
 }
 
 Request Workload::Draw(Micros wall_us) {
+  if (random_.Chance(fresh_adds_)) return DrawMutation(kAdd, wall_us);
   uint64_t draw = random_.Below(weight_sum_);
   size_t kind = 0;
   while (draw >= weights_[kind]) draw -= weights_[kind++];
@@ -333,7 +339,7 @@ void SetMarks(ClientBatch* client) {
 }  // namespace
 
 std::unique_ptr<ClientBatch> Workload::Next(Micros wall_us) {
-  std::vector<Request> requests(random_.Skewed(batch_max_));
+  std::vector<Request> requests(std::max<size_t>(batch_least_, random_.Skewed(batch_max_)));
   for (Request& r : requests) r = Draw(wall_us);
   auto client = Build(std::move(requests));
   client->batch.atomic = random_.Chance(atomic_);

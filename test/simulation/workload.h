@@ -5,9 +5,8 @@
 #include <array>
 #include <deque>
 #include <memory>
-#include <set>
 #include <string>
-#include <utility>
+#include <unordered_set>
 #include <vector>
 
 #include "sim/sim_random.h"
@@ -97,12 +96,12 @@ class Workload {
   size_t counter_count_ = 1;
   std::array<uint64_t, kKinds> weights_{};
   uint64_t weight_sum_ = 0;
-  size_t batch_max_ = 1;
+  size_t batch_least_ = 1, batch_max_ = 1;
   double tokenless_ = 0, atomic_ = 0, all_or_nothing_ = 0, from_source_ = 0, huge_delta_ = 0, hot_ = 0, odd_time_ = 0,
-         change_namespace_ = 0;
+         change_namespace_ = 0, fresh_adds_ = 0;
   std::vector<int> mixed_, adds_only_;
   std::deque<Model::SeenVersion> versions_;
-  std::set<std::pair<int, std::string>> texts_;  // tokens in use
+  std::unordered_set<uint64_t> texts_;  // hashes of tokens in use with their counters
   std::vector<Source> sources_;
   uint64_t next_batch_ = 1;
 };
