@@ -91,20 +91,36 @@ slow: packages-test ## every byte of a data directory damaged, many times: 8 min
 fuzz: packages-clang ## one fuzz target for a while: make fuzz F=resp SECONDS=30
 	@tools/run-fuzz "$(F)" "$(FUZZ_SECONDS)"
 
-bench: packages-test bench-build ## Quipu and redis-server in turn, one table
+bench: packages-test bench-build ## Quipu and redis-server in turn: rates against the goals, in some minutes
 	@bench/run.py
 
-bench-smoke: packages-test bench-build ## the same, tiny: proves that it runs
+bench-all: packages-test bench-build ## every row of the goals, the long ones too
+	@bench/run.py --all
+
+bench-smoke: packages-test bench-build ## every row, tiny: proves that it runs
 	@bench/run.py --smoke
+
+cost: cost-build ## instructions of an add, a read, a replay and a settled event, against bench/cost.txt
+	@bench/cost.py check
+
+cost-update: cost-build ## writes bench/cost.txt
+	@bench/cost.py update
+
+cost-profile: cost-build ## the functions that cost most: make cost-profile CASE=add_token_16
+	@bench/cost.py profile "$(or $(CASE),add_token_16)"
 
 e2e: packages-test ## clients, Redis's own suite, differential and kill tests against the release binary
 	@cmake --preset release $(QUIET)
 	@cmake --build --preset release --target quipu quipu_e2e_tools
 	@$(CTEST) --test-dir build/release -L 'e2e|integration' -LE 'campaign|slow' -j 1
 
+cost-build: packages-test
+	@cmake --preset release $(QUIET)
+	@cmake --build --preset release --target add_cost
+
 bench-build:
 	@cmake --preset release $(QUIET)
-	@cmake --build --preset release --target quipu quipu_load
+	@cmake --build --preset release --target quipu quipu_load quipu_slow_sync quipu_slow_sync_preload
 
 fmt: packages-lint ## format C++ in place
 	@git ls-files -z '*.cc' '*.h' | xargs -0 clang-format-19 -i
@@ -117,5 +133,6 @@ lint: packages-test ## layers, banned calls, forms; format is checked where clan
 	@tools/lint
 
 .PHONY: help packages-build packages-run packages-test packages-clang packages-lint build run test dev t asan tsan \
-        sim sim-calls sim-plants slow fuzz bench bench-build bench-smoke e2e fmt tidy lint
+        sim sim-calls sim-plants slow fuzz bench bench-all bench-build bench-smoke cost cost-build \
+        cost-update cost-profile e2e fmt tidy lint
 QUIET = --log-level=WARNING >/dev/null

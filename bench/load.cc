@@ -3,13 +3,18 @@
 // core stays below the server's. Replies are counted as lines, never parsed; an error reply ends the run.
 //
 // Usage    quipu_load --port N [--connections 50] [--pipeline 16] [--seconds 2] [--warmup 0.3] [--keys 1]
-//                     [--lines 1] [--once A-B | --pick A-B] -- WORD...
+//                     [--lines 1] [--once A-B | --pick A-B] [--since MS]
+//                     [--interval S] [--rate N] -- WORD...
 //          WORD may contain {key} (12 digits below --keys, uniform), {uuid7}, {uuid4} (36 characters).
 //          --lines is how many lines one reply has. --once and --pick number the commands: A up to, not with, B, each
 //          once and then an end, or uniform picks for --seconds. A command's number settles its {key} (the rest by
-//          --keys) and its {uuid4}, so that a later run with --pick sends what a run with --once has sent before.
+//          --keys) and its {uuid4}, so that a later run with --pick sends what a run with --once has sent before; with
+//          --since its {uuid7} too, whose time is then MS (since 1970) and a millisecond more every 1,000 numbers.
+//          --rate sends N commands a second in all, in batches due at even times, waiting for a free connection where
+//          none is: latencies then count from the time that a batch was due.
 // Output   one line of JSON. Latencies are those of a whole batch, in microseconds, of the time after the warm-up;
-//          `sent` counts everything, the warm-up too.
+//          `sent` counts everything, the warm-up too. With --interval also a list `intervals`: for each its end by the
+//          monotonic clock in ns, operations, and p50, p99 and p99.9.
 // Exit     0 done, 1 error reply or lost connection, 2 usage.
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -81,6 +86,10 @@ class Histogram {
     }
     return max_us();
   }
+  void Clear() {
+    buckets_.fill(0);
+    count_ = max_ = 0;
+  }
   double max_us() const { return static_cast<double>(max_) / 1000.0; }
 
  private:
@@ -107,6 +116,9 @@ struct Options {
   bool pick = false;
   uint64_t first = 0;
   uint64_t end = 0;
+  uint64_t since_ms = 0;  // 0: {uuid7} is fresh
+  double interval = 0;
+  double rate = 0;  // 0: every connection sends as soon as it may
   std::vector<std::string> words;
 };
 
@@ -186,11 +198,16 @@ class Load {
     start_ns_ = NowNs();
     measured_from_ns_ = start_ns_ + static_cast<uint64_t>(options_.warmup * 1e9);
     end_ns_ = measured_from_ns_ + static_cast<uint64_t>(options_.seconds * 1e9);
-    for (Connection& c : connections_) StartBatch(c);
+    interval_end_ns_ = measured_from_ns_ + IntervalNs();
+    due_ns_ = start_ns_;
+    for (Connection& c : connections_) Next(c);
     std::array<epoll_event, 256> events;
-    while (live_ > 0) {
-      const int n = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 10'000);
-      if (n == 0) Fail(1, "no reply for 10 s");
+    for (;;) {
+      StartDue();
+      if (live_ == 0) break;
+      const timespec wait = Wait();
+      const int n = epoll_pwait2(epoll_, events.data(), static_cast<int>(events.size()), &wait, nullptr);
+      if (n == 0 && free_.empty()) Fail(1, "no reply for 10 s");
       for (int i = 0; i < n; ++i) {
         Connection& c = connections_[events[static_cast<size_t>(i)].data.u32];
         if (events[static_cast<size_t>(i)].events & EPOLLOUT) Flush(c);
@@ -211,6 +228,14 @@ class Load {
     bool line_start = true;
     bool waits_for_write = false;
     uint64_t sent_ns = 0;
+  };
+
+  struct Interval {
+    uint64_t end_ns;
+    uint64_t operations;
+    double p50_us;
+    double p99_us;
+    double p999_us;
   };
 
   void Open(size_t index) {
@@ -241,9 +266,37 @@ class Load {
     epoll_ctl(epoll_, EPOLL_CTL_MOD, c.fd, &event);
   }
 
-  // Writes fresh keys and tokens over the batch and sends it; closes the connection when there is nothing left to send.
-  void StartBatch(Connection& c) {
+  uint64_t IntervalNs() const { return static_cast<uint64_t>(options_.interval * 1e9); }
+
+  // What a connection without a batch in flight does.
+  void Next(Connection& c) {
+    if (options_.rate > 0)
+      free_.push_back(&c);
+    else
+      StartBatch(c, NowNs());
+  }
+
+  // Starts the batches whose time has come, as far as there are connections.
+  void StartDue() {
     const uint64_t now = NowNs();
+    const bool over = now >= end_ns_;
+    while (!free_.empty() && (over || due_ns_ <= now)) {
+      Connection* const c = free_.back();
+      free_.pop_back();
+      StartBatch(*c, over ? now : due_ns_);
+      due_ns_ += static_cast<uint64_t>(1e9 * static_cast<double>(options_.pipeline) / options_.rate);
+    }
+  }
+
+  timespec Wait() const {
+    if (free_.empty()) return {.tv_sec = 10, .tv_nsec = 0};
+    const uint64_t now = NowNs(), until = std::min(due_ns_, end_ns_);
+    const uint64_t ns = until > now ? until - now : 0;
+    return {.tv_sec = static_cast<time_t>(ns / 1'000'000'000), .tv_nsec = static_cast<long>(ns % 1'000'000'000)};
+  }
+
+  // Writes fresh keys and tokens over the batch and sends it; closes the connection when there is nothing left to send.
+  void StartBatch(Connection& c, uint64_t now) {
     uint64_t commands = options_.pipeline;
     if (options_.once) commands = std::min<uint64_t>(commands, options_.end - next_);
     if (commands == 0 || (!options_.once && now >= end_ns_)) {
@@ -277,9 +330,14 @@ class Load {
       case Hole::kKey:
         WriteKey(at, number % options_.keys);
         break;
-      case Hole::kUuid7:
-        WriteUuid(at, (ms << 16) | 0x7000 | (chance_.Next() & 0xfff), kVariant | (chance_.Next() >> 2));
+      case Hole::kUuid7: {
+        constexpr uint64_t kNumbersPerMs = 1000;
+        const bool fresh = options_.since_ms == 0;
+        Chance own(fresh ? chance_.Next() : number);
+        const uint64_t time = fresh ? ms : options_.since_ms + number / kNumbersPerMs;
+        WriteUuid(at, (time << 16) | 0x7000 | (own.Next() & 0xfff), kVariant | (own.Next() >> 2));
         break;
+      }
       case Hole::kUuid4: {
         Chance own(number);
         WriteUuid(at, (own.Next() & ~uint64_t{0xf000}) | 0x4000, kVariant | (own.Next() >> 2));
@@ -318,8 +376,21 @@ class Load {
     if (now >= measured_from_ns_ && now < end_ns_) {
       measured_ += c.commands;
       latency_.Add(now - c.sent_ns);
+      if (options_.interval > 0) AddToInterval(c, now);
     }
-    StartBatch(c);
+    Next(c);
+  }
+
+  void AddToInterval(const Connection& c, uint64_t now) {
+    while (now >= interval_end_ns_) {
+      intervals_.push_back({interval_end_ns_, interval_operations_, interval_.QuantileUs(0.5),
+                            interval_.QuantileUs(0.99), interval_.QuantileUs(0.999)});
+      interval_operations_ = 0;
+      interval_.Clear();
+      interval_end_ns_ += IntervalNs();
+    }
+    interval_operations_ += c.commands;
+    interval_.Add(now - c.sent_ns);
   }
 
   void Print() const {
@@ -330,9 +401,15 @@ class Load {
     const double rate = static_cast<double>(measured_) / options_.seconds;
     std::printf(
         "{\"ops\": %lu, \"sent\": %lu, \"ops_per_s\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, "
-        "\"max_us\": %.1f, \"wall_s\": %.3f, \"client_cores\": %.3f}\n",
+        "\"max_us\": %.1f, \"wall_s\": %.3f, \"client_cores\": %.3f, \"intervals\": [",
         measured_, sent_, rate, latency_.QuantileUs(0.5), latency_.QuantileUs(0.99), latency_.QuantileUs(0.999),
         latency_.max_us(), wall, (seconds(used.ru_utime) + seconds(used.ru_stime)) / wall);
+    for (size_t i = 0; i < intervals_.size(); ++i) {
+      const Interval& t = intervals_[i];
+      std::printf("%s[%lu, %lu, %.1f, %.1f, %.1f]", i == 0 ? "" : ", ", t.end_ns, t.operations, t.p50_us, t.p99_us,
+                  t.p999_us);
+    }
+    std::puts("]}");
   }
 
   const Options options_;
@@ -349,6 +426,12 @@ class Load {
   uint64_t measured_from_ns_ = 0;
   uint64_t end_ns_ = 0;
   Histogram latency_;
+  std::vector<Connection*> free_;  // with --rate: those without a batch in flight
+  uint64_t due_ns_ = 0;
+  std::vector<Interval> intervals_;
+  Histogram interval_;
+  uint64_t interval_operations_ = 0;
+  uint64_t interval_end_ns_ = 0;
 };
 
 void ParseNumbers(const char* text, std::string_view name, Options& o) {
@@ -381,6 +464,12 @@ Options Parse(int argc, char** argv) {
       o.keys = number;
     else if (name == "--lines")
       o.lines = number;
+    else if (name == "--since")
+      o.since_ms = number;
+    else if (name == "--interval")
+      o.interval = std::strtod(value, nullptr);
+    else if (name == "--rate")
+      o.rate = std::strtod(value, nullptr);
     else if (name == "--once" || name == "--pick")
       ParseNumbers(value, name, o);
     else

@@ -14,17 +14,7 @@ import shutil
 import sys
 import tempfile
 
-import run
-
-
-def resident(pid, what):
-    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
-        return next(int(line.split()[1]) * 1024 for line in f if line.startswith(what))
-
-
-def disk(folder):
-    return sum(os.stat(os.path.join(path, name)).st_blocks * 512
-               for path, _, names in os.walk(folder) for name in names)
+import peers
 
 
 def counted(connection, counters):
@@ -40,43 +30,43 @@ def main():
     parser.add_argument("--tokens", type=int, default=100_000_000)
     parser.add_argument("--memory", default="2GiB")
     parser.add_argument("--counters", type=int, default=1_000_000)
-    parser.add_argument("--quipu", default=os.path.join(run.ROOT, "build/release/quipu"))
-    parser.add_argument("--load", default=os.path.join(run.ROOT, "build/release/quipu_load"))
+    parser.add_argument("--quipu", default=os.path.join(peers.ROOT, "build/release/quipu"))
+    parser.add_argument("--load", default=os.path.join(peers.ROOT, "build/release/quipu_load"))
     args = parser.parse_args()
-    work = os.path.join(run.ROOT, "build/bench")
+    work = os.path.join(peers.ROOT, "build/bench")
     os.makedirs(work, exist_ok=True)
-    kind = run.Quipu(args.quipu)
     folder = tempfile.mkdtemp(dir=work)
-    server = run.servers.Server(
-        "quipu_tokens", lambda port: [*run.pinned(0), *kind.command(port, folder), f"--engine.memory={args.memory}"],
+    flags = ["--engine.shards=1", "--log.level=warn", f"--engine.memory={args.memory}"]
+    server = peers.servers.Server(
+        "quipu_tokens", lambda port: [*peers.pinned(0), *peers.servers.quipu_command(args.quipu, port, folder, flags)],
         folder).start()
     try:
         pid = server.process.pid
         connection = server.connect()
         words = ["QUIPU.ADD", "counter:{key}", "1", "TOKEN", "{uuid4}"]
         base = ["--keys", args.counters]
-        lines = run.lines_of_reply(connection, [*words[:4], "{uuid7}"])
-        connection.call("DEL", "counter:probe")
+        lines = peers.lines_of_reply(connection, [*words[:4], "{uuid7}"])
+        connection.call("DEL", peers.FIRST)
         print("| tokens | adds/s | server us/add | memory | disk |\n|---:|---:|---:|---:|---:|")
         for part in range(10):
             first, end = args.tokens * part // 10, args.tokens * (part + 1) // 10
-            cpu = run.cpu_seconds(pid)
-            got = run.load(args, server.port, words, *base, "--once", f"{first}-{end}", "--lines", lines,
+            cpu = peers.cpu_seconds(pid)
+            got = peers.load(args, server.port, words, *base, "--once", f"{first}-{end}", "--lines", lines,
                            "--pipeline", 128)
             print(f"| {end:,} | {(end - first) / got['wall_s'] / 1e3:.0f}k | "
-                  f"{(run.cpu_seconds(pid) - cpu) * 1e6 / (end - first):.2f} | "
-                  f"{resident(pid, 'VmRSS:') >> 20} MiB | {disk(folder) >> 20} MiB |", flush=True)
+                  f"{(peers.cpu_seconds(pid) - cpu) * 1e6 / (end - first):.2f} | "
+                  f"{peers.resident(pid) >> 20} MiB | {peers.disk(folder) >> 20} MiB |", flush=True)
         sent = counted(connection, args.counters)
         asked = ["--pick", f"0-{args.tokens}", "--lines", lines, "--seconds", 10]
-        alone = run.load(args, server.port, words, *base, *asked, "--connections", 1, "--pipeline", 1)
-        ping = run.load(args, server.port, ["PING"], "--connections", 1, "--pipeline", 1, "--seconds", 3)
-        cpu = run.cpu_seconds(pid)
-        many = run.load(args, server.port, words, *base, *asked, "--pipeline", 16)
+        alone = peers.load(args, server.port, words, *base, *asked, "--connections", 1, "--pipeline", 1)
+        ping = peers.load(args, server.port, ["PING"], "--connections", 1, "--pipeline", 1, "--seconds", 3)
+        cpu = peers.cpu_seconds(pid)
+        many = peers.load(args, server.port, words, *base, *asked, "--pipeline", 16)
         print(f"\nan old token, 1 connection: median {alone['p50_us']:.1f} us, p99 {alone['p99_us']:.1f} us; "
               f"PING {ping['p50_us']:.1f} us; the check {alone['p50_us'] - ping['p50_us']:.1f} us")
         print(f"old tokens, 50 connections, pipeline 16: {many['ops_per_s'] / 1e3:.0f}k/s, server "
-              f"{(run.cpu_seconds(pid) - cpu) * 1e6 / many['sent']:.2f} us each")
-        print(f"peak memory {resident(pid, 'VmHWM:') >> 20} MiB at engine.memory {args.memory}")
+              f"{(peers.cpu_seconds(pid) - cpu) * 1e6 / many['sent']:.2f} us each")
+        print(f"peak memory {peers.resident(pid, 'VmHWM:') >> 20} MiB at engine.memory {args.memory}")
         after = counted(connection, args.counters)
         if sent != args.tokens or after != sent:
             sys.exit(f"counted {sent} of {args.tokens} adds, {after} after the asks")

@@ -1,5 +1,7 @@
 """The judge is judged: histories whose verdict is known, right ones and wrong ones."""
-from judge import Op, allowed_finals, check_blocks, check_finals, check_ones, check_reads, read_bounds
+import random
+
+from judge import Op, ReadBounds, allowed_finals, check_blocks, check_finals, check_ones, check_reads, read_bounds
 
 
 def acked(*deltas, counter="c", ended=1.0):
@@ -45,6 +47,22 @@ def test_an_add_counts_for_a_read_by_when_it_ended_and_was_sent():
     assert read_bounds(op, 5, 6) == (5, 5)
     assert check_reads(op, [("c", 5, 6, 5), ("c", 3, 5, 0)]) == []
     assert len(check_reads(op, [("c", 5, 6, 0), ("c", 0, 1, 5), ("c", 5, 6, 10)])) == 3
+
+
+def test_bounds_of_many_reads_are_those_of_each_read():
+    chance = random.Random(1)
+    for _ in range(200):
+        ops = []
+        for n in range(chance.randrange(12)):
+            op = Op("c", chance.randint(-9, 9), f"t{n}", sent=chance.randrange(10))
+            op.outcome = chance.choice(["applied", "open", "failed"])
+            if op.outcome != "open":
+                op.ended = op.sent + chance.randrange(1, 5)
+            ops.append(op)
+        bounds = ReadBounds(ops)
+        for start in range(12):
+            for end in range(start, 12):
+                assert bounds.at(start, end) == read_bounds(ops, start, end), (ops, start, end)
 
 
 def test_a_token_left_open_fails_by_itself():

@@ -4,7 +4,8 @@
 Faults: none | late-log (answers before the record has left the process) | lost-tokens (counts survive, tokens do not) |
 phantom (a record is applied twice in recovery) | half-block (of a MULTI block the first add is logged, then the server
 stands still until it is killed; once, and not before a PING) | todays-value (a replay returns the present value) |
-swallow-conflict (another delta under a known token is answered as a replay).
+swallow-conflict (another delta under a known token is answered as a replay) | false-refusal (every hundredth add with a
+token is applied and answered as refused).
 """
 import json
 import os
@@ -13,7 +14,8 @@ import signal
 import socket
 import sys
 
-FAULTS = ("none", "late-log", "lost-tokens", "phantom", "half-block", "todays-value", "swallow-conflict")
+FAULTS = ("none", "late-log", "lost-tokens", "phantom", "half-block", "todays-value", "swallow-conflict",
+          "false-refusal")
 
 
 class Store:
@@ -63,6 +65,8 @@ class Store:
             return b"*2\r\n:%d\r\n+REPLAYED\r\n" % value
         records.append([counter, delta, token])
         value = self.apply(counter, delta, token)
+        if self.fault == "false-refusal" and token and len(self.tokens) % 100 == 0:
+            return b"-TRYAGAIN nothing happened\r\n"
         return b"*2\r\n:%d\r\n+APPLIED\r\n" % value if token else b":%d\r\n" % value
 
     def run(self, command, records):

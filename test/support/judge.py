@@ -5,7 +5,9 @@ An operation is one add: counter, delta, token ("" for a plain INCR), when it wa
 that was never retried, "open" when nobody knows. Tokened adds are replayed until none is open, so their sums are exact;
 open adds without a token leave a set of allowed values. Each check returns the violations it found, as sentences.
 """
+import bisect
 import dataclasses
+import itertools
 import math
 
 
@@ -51,12 +53,50 @@ def read_bounds(ops, start, end):
     return done + sum(min(d, 0) for d in other), done + sum(max(d, 0) for d in other)
 
 
+class ReadBounds:
+    """read_bounds for many reads of one counter: sums over sorted moments, one search a read."""
+
+    def __init__(self, ops):
+        done = [op for op in ops if op.outcome == "applied"]
+        self.ended = Sums([(op.ended, op.delta) for op in done])
+        self.ended_apart = Apart([(op.ended, op.delta) for op in done])
+        self.sent_apart = Apart([(op.sent, op.delta) for op in ops if op.outcome != "failed"])
+
+    def at(self, start, end):
+        done = self.ended.before(start)
+        # What had ended by `start` was sent before `end`: the others are all that were sent less those.
+        return tuple(done + sent.before(end) - ended.before(start)
+                     for sent, ended in zip(self.sent_apart.parts, self.ended_apart.parts))
+
+
+class Sums:
+    """Of (moment, delta): the sum of the deltas before a moment."""
+
+    def __init__(self, pairs):
+        pairs = sorted(pairs)
+        self.moments = [moment for moment, _ in pairs]
+        self.sums = [0, *itertools.accumulate(delta for _, delta in pairs)]
+
+    def before(self, moment):
+        return self.sums[bisect.bisect_left(self.moments, moment)]
+
+
+class Apart:
+    """The same for the negative deltas and for the positive ones."""
+
+    def __init__(self, pairs):
+        self.parts = (Sums([(m, min(d, 0)) for m, d in pairs]), Sums([(m, max(d, 0)) for m, d in pairs]))
+
+
 def check_reads(ops, reads):
     """`reads` are (counter, start, end, value)."""
     found = []
     by_counter = group(ops)
+    bounds = {}
     for counter, start, end, value in reads:
-        low, high = read_bounds(by_counter.get(counter, []), start, end)
+        if counter not in bounds:
+            bounds[counter] = ReadBounds(by_counter.get(counter, []))
+        low, high = bounds[counter].at(start, end)
         if not low <= value <= high:
             found.append(f"{counter}: a read showed {value}, allowed {low}..{high}")
     return found

@@ -7,7 +7,7 @@ import pytest
 
 import server as servers
 
-NAMES = {"quipu", "redis", "redis-py", "node", "go", "hiredis", "redis-tcl", "gcc"}
+NAMES = {"quipu", "redis", "redis-py", "node", "go", "hiredis", "redis-tcl", "gcc", "strace", "mount"}
 
 
 def missing(name, reason):

@@ -65,6 +65,8 @@ class Server:
 
     def __init__(self, name, command, folder, port=None):
         self.name = name
+        self.environment = {}  # beside the plain one
+        self.before_exec = end_with_parent
         self.port = port or free_port()
         self.command = command(self.port)
         self.log_path = os.path.join(folder, f"{name}.log")
@@ -74,17 +76,24 @@ class Server:
         """Starts the process and waits for nothing."""
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env=plain_environment(), preexec_fn=end_with_parent)
+                                            env={**plain_environment(), **self.environment},
+                                            preexec_fn=self.before_exec)
 
     def start(self):
         """Starts the process and returns when it answers PING."""
         self.launch()
+        if not self.wait_until_answers():
+            raise RuntimeError(f"{self.name} ended with {self.process.returncode} at start:\n{self.log()}")
+        return self
+
+    def wait_until_answers(self):
+        """False if it ended before it answered PING."""
         for _ in range(START_SECONDS * 50):
             if self.answers():
-                return self
+                return True
             try:
-                code = self.process.wait(timeout=0.02)
-                raise RuntimeError(f"{self.name} ended with {code} at start:\n{self.log()}")
+                self.process.wait(timeout=0.02)
+                return False
             except subprocess.TimeoutExpired:
                 pass
         raise RuntimeError(f"{self.name} does not answer after {START_SECONDS} s:\n{self.log()}")
