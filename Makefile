@@ -91,6 +91,9 @@ slow: packages-test ## every byte of a data directory damaged, many times: 8 min
 fuzz: packages-clang ## one fuzz target for a while: make fuzz F=resp SECONDS=30
 	@tools/run-fuzz "$(F)" "$(FUZZ_SECONDS)"
 
+fuzz-all: packages-clang ## every fuzz target, 24 million inputs and more in all
+	@tools/run-fuzz --count
+
 bench: packages-test bench-build ## Quipu and redis-server in turn: rates against the goals, in some minutes
 	@bench/run.py
 
@@ -133,6 +136,6 @@ lint: packages-test ## layers, banned calls, forms; format is checked where clan
 	@tools/lint
 
 .PHONY: help packages-build packages-run packages-test packages-clang packages-lint build run test dev t asan tsan \
-        sim sim-calls sim-plants slow fuzz bench bench-all bench-build bench-smoke cost cost-build \
+        sim sim-calls sim-plants slow fuzz fuzz-all bench bench-all bench-build bench-smoke cost cost-build \
         cost-update cost-profile e2e fmt tidy lint
 QUIET = --log-level=WARNING >/dev/null

@@ -31,8 +31,11 @@ std::string_view NearestWord(std::string_view word, std::span<const std::string_
   std::string_view best;
   size_t best_distance = SIZE_MAX;
   for (std::string_view candidate : known) {
+    const size_t distance_max = std::max<size_t>(1, candidate.size() / 3);
+    // No word is nearer than the lengths are.
+    if (std::max(word.size(), candidate.size()) - std::min(word.size(), candidate.size()) > distance_max) continue;
     size_t distance = EditDistance(word, candidate);
-    if (distance < best_distance && distance <= std::max<size_t>(1, candidate.size() / 3)) {
+    if (distance < best_distance && distance <= distance_max) {
       best = candidate;
       best_distance = distance;
     }

@@ -81,6 +81,12 @@ class ZstdDecoder final : public Decoder {
 
 }  // namespace
 
+std::unique_ptr<Decoder> MakeDecoder(std::string_view beginning) {
+  if (beginning.starts_with(kGzipMagic)) return std::make_unique<GzipDecoder>();
+  if (beginning.starts_with(kZstdMagic)) return std::make_unique<ZstdDecoder>();
+  return nullptr;
+}
+
 Result<std::unique_ptr<ContentReader>> ContentReader::Open(const std::string& path) {
   QUIPU_ASSIGN_OR_RETURN(std::unique_ptr<rt::ByteInput> input, rt::ByteInput::Open(path));
   return std::unique_ptr<ContentReader>(new ContentReader(std::move(input), path));
@@ -102,8 +108,7 @@ Status ContentReader::Fill() {
 
 Status ContentReader::Begin() {
   while (!stored_end_ && stored_left_.size() < kZstdMagic.size()) QUIPU_RETURN_IF_ERROR(Fill());
-  if (stored_left_.starts_with(kGzipMagic)) decoder_ = std::make_unique<GzipDecoder>();
-  if (stored_left_.starts_with(kZstdMagic)) decoder_ = std::make_unique<ZstdDecoder>();
+  decoder_ = MakeDecoder(stored_left_);
   begun_ = true;
   return OkStatus();
 }

@@ -23,6 +23,9 @@ class Decoder {
   virtual ~Decoder() = default;
 };
 
+// For a content that begins like this (four bytes of it, or all there are); null: it is plain.
+std::unique_ptr<Decoder> MakeDecoder(std::string_view beginning);
+
 class ContentReader {
  public:
   // "-" is standard input.

@@ -32,25 +32,7 @@ class RespIngestLink final : public IngestLink {
 
   Result<std::vector<KnownSource>> FindSources(Digest anchor) override {
     QUIPU_ASSIGN_OR_RETURN(const Reply reply, client_->Call({"QUIPU.SOURCES", DigestToHex(anchor)}, Deadline()));
-    std::vector<KnownSource> out;
-    for (const Reply& entry : reply.elements) {
-      if (entry.elements.size() < 9) return Unexpected("QUIPU.SOURCES");
-      KnownSource source;
-      QUIPU_ASSIGN_OR_RETURN(source.id, DigestFromHex(entry.elements[0].text));
-      QUIPU_ASSIGN_OR_RETURN(source.stands,
-                             MarkOf(entry.elements[1], entry.elements[2], entry.elements[5], entry.elements[6]));
-      source.label = entry.elements[3].text;
-      for (const Reply* marks : {&entry.elements[7], &entry.elements[8]}) {
-        const std::vector<Reply>& parts = marks->elements;
-        if (parts.size() % 4 != 0) return Unexpected("QUIPU.SOURCES");
-        for (size_t i = 0; i < parts.size(); i += 4) {
-          QUIPU_ASSIGN_OR_RETURN(const Mark mark, MarkOf(parts[i], parts[i + 1], parts[i + 2], parts[i + 3]));
-          source.marks.push_back(mark);
-        }
-      }
-      out.push_back(std::move(source));
-    }
-    return out;
+    return SourcesOfReply(reply);
   }
 
   Status SendStep(const Step& step, const Aggregator& sums) override {
@@ -88,19 +70,7 @@ class RespIngestLink final : public IngestLink {
 
   Result<StepAnswer> ReceiveAnswer() override {
     QUIPU_ASSIGN_OR_RETURN(const Reply reply, client_->Receive(Deadline()));
-    if (reply.is_error()) return client::StatusOfErrorReply(reply.text);
-    if (reply.elements.size() < 4) return Unexpected("QUIPU.INGEST");
-    StepAnswer answer;
-    answer.applied = reply.elements[0].text == "APPLIED";
-    if (!answer.applied && reply.elements[0].text != "ELSEWHERE") return Unexpected("QUIPU.INGEST");
-    QUIPU_ASSIGN_OR_RETURN(const int64_t offset, reply.elements[1].AsInteger());
-    answer.offset = static_cast<uint64_t>(offset);
-    for (const Reply& entry : reply.elements[3].elements) {
-      if (entry.elements.size() < 2) return Unexpected("QUIPU.INGEST");
-      QUIPU_ASSIGN_OR_RETURN(const int64_t index, entry.elements[0].AsInteger());
-      answer.refused.push_back({static_cast<size_t>(index), entry.elements[1].text});
-    }
-    return answer;
+    return AnswerOfReply(reply);
   }
 
   void Reset() override { client_->Close(); }
@@ -120,6 +90,44 @@ class RespIngestLink final : public IngestLink {
 };
 
 }  // namespace
+
+Result<std::vector<KnownSource>> SourcesOfReply(const Reply& reply) {
+  std::vector<KnownSource> out;
+  for (const Reply& entry : reply.elements) {
+    if (entry.elements.size() < 9) return Unexpected("QUIPU.SOURCES");
+    KnownSource source;
+    QUIPU_ASSIGN_OR_RETURN(source.id, DigestFromHex(entry.elements[0].text));
+    QUIPU_ASSIGN_OR_RETURN(source.stands,
+                           MarkOf(entry.elements[1], entry.elements[2], entry.elements[5], entry.elements[6]));
+    source.label = entry.elements[3].text;
+    for (const Reply* marks : {&entry.elements[7], &entry.elements[8]}) {
+      const std::vector<Reply>& parts = marks->elements;
+      if (parts.size() % 4 != 0) return Unexpected("QUIPU.SOURCES");
+      for (size_t i = 0; i < parts.size(); i += 4) {
+        QUIPU_ASSIGN_OR_RETURN(const Mark mark, MarkOf(parts[i], parts[i + 1], parts[i + 2], parts[i + 3]));
+        source.marks.push_back(mark);
+      }
+    }
+    out.push_back(std::move(source));
+  }
+  return out;
+}
+
+Result<StepAnswer> AnswerOfReply(const Reply& reply) {
+  if (reply.is_error()) return client::StatusOfErrorReply(reply.text);
+  if (reply.elements.size() < 4) return Unexpected("QUIPU.INGEST");
+  StepAnswer answer;
+  answer.applied = reply.elements[0].text == "APPLIED";
+  if (!answer.applied && reply.elements[0].text != "ELSEWHERE") return Unexpected("QUIPU.INGEST");
+  QUIPU_ASSIGN_OR_RETURN(const int64_t offset, reply.elements[1].AsInteger());
+  answer.offset = static_cast<uint64_t>(offset);
+  for (const Reply& entry : reply.elements[3].elements) {
+    if (entry.elements.size() < 2) return Unexpected("QUIPU.INGEST");
+    QUIPU_ASSIGN_OR_RETURN(const int64_t index, entry.elements[0].AsInteger());
+    answer.refused.push_back({static_cast<size_t>(index), entry.elements[1].text});
+  }
+  return answer;
+}
 
 std::unique_ptr<IngestLink> MakeIngestLink(client::RespClient* client, const rt::Clock* clock, int64_t timeout_us) {
   return std::make_unique<RespIngestLink>(client, clock, timeout_us);

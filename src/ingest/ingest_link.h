@@ -63,6 +63,11 @@ class IngestLink {
   virtual ~IngestLink() = default;
 };
 
+// What the server's answers to these calls say. kInternal, kInvalidArgument: not what such an answer looks like. Of an
+// error reply, AnswerOfReply gives the error.
+Result<std::vector<KnownSource>> SourcesOfReply(const client::Reply& reply);
+Result<StepAnswer> AnswerOfReply(const client::Reply& reply);
+
 // Over a connection: QUIPU.SOURCES and QUIPU.INGEST. Each call may take timeout_us.
 std::unique_ptr<IngestLink> MakeIngestLink(client::RespClient* client, const rt::Clock* clock, int64_t timeout_us);
 

@@ -91,13 +91,12 @@ void Run(std::string_view input) {
   w.Release();
   for (int i = 0; i < 2; ++i) {
     if (!finished[i]) clients[i]->ShutdownWrite();
-    w.loop.RunFor(500'000);
+    w.loop.RunFor(100'000);
     replies[i] += clients[i]->Take();
     CheckReplies(replies[i]);
   }
-  w.loop.RunFor(500'000);
   for (auto& client : clients) client.reset();
-  w.loop.RunFor(5'000'000);
+  w.loop.RunUntil([&] { return w.server.connections().empty(); }, w.loop.MonoMicros() + 5'000'000);
   QUIPU_ASSERT(w.server.connections().empty(), "{} connections are left", w.server.connections().size());
 }
 

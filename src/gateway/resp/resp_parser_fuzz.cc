@@ -20,7 +20,7 @@ struct Outcome {
 };
 
 Outcome Feed(const char* bytes, size_t size, size_t piece) {
-  RespParser parser({.elements_max = 1000, .bulk_bytes_max = 4096, .inline_bytes_max = 1024});
+  RespParser parser({.elements_max = 20, .bulk_bytes_max = 128, .inline_bytes_max = 64});
   Outcome outcome;
   std::string held;
   size_t fed = 0;
