@@ -25,6 +25,7 @@ FIRST = "counter:" + "0" * 12
 PLAIN = ["INCRBY", "counter:{key}", "1"]
 TICKS = os.sysconf("SC_CLK_TCK")
 QUIET_SECONDS_MAX = 180
+SETTLED_SECONDS_MAX = 900
 LOAD_SECONDS_MAX = 3600
 SETTLER_NICE = 4  # src/rt/worker_thread.cc
 SYNC_DELAY_US = 1000  # as built into the servers called slow, bench/CMakeLists.txt
@@ -249,11 +250,15 @@ class Quipu(Peer):
             time.sleep(0.25)
             settled = int(self.info()["quipu_unsettled_bytes"]) < 256 << 20
             idle = idle + 1 if settled and cpu_seconds(self.pid) - cpu <= 0.011 else 0
+        if idle < 2:
+            print(f"  {self.name} still works after {QUIET_SECONDS_MAX} s", file=sys.stderr, flush=True)
 
     def wait_until_settled(self):
         """Until nothing is left in the journal, and what follows from that is done."""
-        end = time.monotonic() + QUIET_SECONDS_MAX
-        while int(self.info()["quipu_unsettled_bytes"]) > 0 and time.monotonic() < end and not self.context.smoke:
+        end = time.monotonic() + SETTLED_SECONDS_MAX
+        while int(self.info()["quipu_unsettled_bytes"]) > 0 and not self.context.smoke:
+            if time.monotonic() > end:
+                raise RuntimeError(f"not settled after {SETTLED_SECONDS_MAX} s")
             time.sleep(0.25)
         self.wait_until_quiet()
 

@@ -1,5 +1,6 @@
 """What was measured, as Markdown and JSON."""
 import json
+import os
 import statistics
 
 from goals import middle
@@ -58,21 +59,36 @@ def figures_table(measured):
     return "\n".join(lines) + "\n"
 
 
-def write_json(path, measured):
-    rows = [{"row": row.name, "what": row.what, "runs": runs,
-             "goals": [{"what": goal.what, "reach": goal.reach, "stretch": goal.stretch, "at_most": goal.at_most,
-                        "measured": goal.value(runs), "values": goal.values(runs),
-                        "verdict": goal.verdict(goal.value(runs)).strip("*")} for goal in row.goals]}
-            for row, runs in measured]
-    with open(path, "w", encoding="utf-8") as f:
-        json.dump(rows, f, indent=1)
+def verdicts(row, runs):
+    return [{"what": goal.what, "reach": goal.reach, "stretch": goal.stretch, "at_most": goal.at_most,
+             "measured": goal.value(runs), "values": goal.values(runs),
+             "verdict": goal.verdict(goal.value(runs)).strip("*")} for goal in row.goals]
 
 
-def update(path, tables):
+def keep(path, measured, mark):
+    """Puts what was measured into a file of the latest runs of each row, with `mark`; all that it then holds."""
+    try:
+        with open(path, encoding="utf-8") as f:
+            latest = json.load(f)
+    except FileNotFoundError:
+        latest = {}
+    for row, runs in measured:
+        latest[row.name] = {**mark, "what": row.what, "goals": verdicts(row, runs), "runs": runs}
+    with open(path + ".new", "w", encoding="utf-8") as f:
+        json.dump(latest, f, indent=1)
+    os.replace(path + ".new", path)
+    return latest
+
+
+def tables(measured):
+    return {"goals": goals_table(measured), "rates": rates_table(measured), "figures": figures_table(measured)}
+
+
+def update(path, written):
     """Writes each table between the lines <!-- NAME --> and <!-- /NAME --> of a Markdown file, where it has them."""
     with open(path, encoding="utf-8") as f:
         text = f.read()
-    for name, table in tables.items():
+    for name, table in written.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         if begin in text:
             before, rest = text.split(begin, 1)

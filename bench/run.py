@@ -10,14 +10,17 @@ with one CPU both share it. A server is filled once, and stopped while another i
 server counted must equal what was sent, so a server that drops work cannot look fast (a Redis is asked on one counter
 only). CPU us each is the server's own (from /proc) by all that was sent: the steadiest figure. Of Quipu it is the
 shard's thread (its request path) plus all other threads' CPU since the start by the records settled since then.
-Results in full: build/bench/results.json, results.md. --update writes the tables (goals, rates, figures) between the
-lines <!-- goals --> and <!-- /goals --> and so on of a Markdown file. A missed goal is marked, and is no failure.
+build/bench/latest.json keeps the latest runs of each row, with time and commit; latest.md their tables. --update writes
+those (goals, rates, figures) between the lines <!-- goals --> and <!-- /goals --> and so on of a Markdown file. A
+missed goal is marked, and is no failure.
 Exit: 0 measured, 1 a row failed, 2 usage.
 """
 import argparse
 import os
 import shutil
+import subprocess
 import sys
+import time
 import traceback
 
 import peers
@@ -66,19 +69,23 @@ def parse():
     return context
 
 
-def main():
-    context = parse()
-    if context.list:
-        for row in context.rows:
-            print(f"{row.name}: {row.what}")
-            for goal in row.goals:
-                sign = "≤" if goal.at_most else "≥"
-                print(f"    {goal.what} {sign} {goal.reach}" + (f", {goal.stretch}" if goal.stretch else ""))
-        return 0
-    work = os.path.join(peers.ROOT, "build/bench")
-    context.scratch = os.path.join(work, "scratch")
-    shutil.rmtree(context.scratch, ignore_errors=True)  # of a run that was killed
-    os.makedirs(context.scratch)
+def list_rows(named):
+    for row in named:
+        print(f"{row.name}: {row.what}")
+        for goal in row.goals:
+            sign = "≤" if goal.at_most else "≥"
+            print(f"    {goal.what} {sign} {goal.reach}" + (f", {goal.stretch}" if goal.stretch else ""))
+
+
+def mark():
+    """When, and of which commit."""
+    git = ["git", "-C", peers.ROOT, "describe", "--always", "--dirty"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    return {"when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "commit": commit}
+
+
+def measure(context, results):
+    """Every row that was asked for, kept in `results` as soon as it is measured: those that were, those that failed."""
     started, measured, failed = Peers(context), [], []
     try:
         for row in context.rows:
@@ -90,19 +97,34 @@ def main():
                 failed.append(row.name)
                 continue
             print(report.goals_table(measured[-1:]), file=sys.stderr, flush=True)
-            report.write_json(os.path.join(work, "results.json"), measured)
+            report.keep(results, measured[-1:], mark())
     finally:
         for peer in started.values():
             peer.stop()
+    return measured, failed
+
+
+def main():
+    context = parse()
+    if context.list:
+        list_rows(context.rows)
+        return 0
+    work = os.path.join(peers.ROOT, "build/bench")
+    context.scratch = os.path.join(work, "scratch")
+    results = os.path.join(work, "smoke.json" if context.smoke else "latest.json")
+    shutil.rmtree(context.scratch, ignore_errors=True)  # of a run that was killed
+    os.makedirs(context.scratch)
+    try:
+        measured, failed = measure(context, results)
+    finally:
         shutil.rmtree(context.scratch, ignore_errors=True)
-    tables = {"goals": report.goals_table(measured), "rates": report.rates_table(measured),
-              "figures": report.figures_table(measured)}
-    text = "\n".join(tables.values())
-    print(text)
-    with open(os.path.join(work, "results.md"), "w", encoding="utf-8") as f:
-        f.write(text)
+    print("\n".join(report.tables(measured).values()))
+    latest = report.keep(results, [], {})
+    all_rows = report.tables([(row, latest[row.name]["runs"]) for row in rows.ROWS if row.name in latest])
+    with open(os.path.splitext(results)[0] + ".md", "w", encoding="utf-8") as f:
+        f.write("\n".join(all_rows.values()))
     for path in context.update:
-        report.update(path, tables)
+        report.update(path, all_rows)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
