@@ -70,6 +70,12 @@ sim: packages-test ## the simulator: make sim SEED=n replays one seed, make sim 
 	  $(if $(LEAST),--least=$(LEAST)) \
 	  $(if $(SEED),--seed=$(SEED) --verbose,--seeds=$(SEEDS) --jobs=$(JOBS))
 
+HOURS ?= 1
+campaign: packages-test ## fresh seeds for a while, and a line in test/simulation/ledger.md: make campaign HOURS=0.5
+	@cmake --preset release $(QUIET)
+	@cmake --build --preset release --target sim
+	@tools/run-campaign build/release/test/simulation/sim "$(HOURS)" $(JOBS)
+
 # Scripts that do many different things in few calls of the disk.
 SCRIPTS := 2 5 12
 sim-calls: packages-test ## a crash before each call of the disk, and in each recovery: make sim-calls, or SEED=n CASE=n
@@ -136,6 +142,6 @@ lint: packages-test ## layers, banned calls, forms; format is checked where clan
 	@tools/lint
 
 .PHONY: help packages-build packages-run packages-test packages-clang packages-lint build run test dev t asan tsan \
-        sim sim-calls sim-plants slow fuzz fuzz-all bench bench-all bench-build bench-smoke cost cost-build \
+        sim campaign sim-calls sim-plants slow fuzz fuzz-all bench bench-all bench-build bench-smoke cost cost-build \
         cost-update cost-profile e2e fmt tidy lint
 QUIET = --log-level=WARNING >/dev/null

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
@@ -25,6 +26,7 @@ constexpr uint64_t kTwiceEvery = 100;  // seeds that run twice, to show that one
 struct Shared {
   std::atomic<uint64_t> next_seed = 0;
   std::atomic<uint64_t> failures = 0;
+  std::atomic<bool> over = false;  // the time is
 };
 
 }  // namespace
@@ -90,7 +92,7 @@ void RunSeed(const CampaignOptions& options, uint64_t seed, int to) {
 
 [[noreturn]] void Work(const CampaignOptions& options, Shared* shared, int to) {
   const uint64_t end = options.seed + options.seeds;
-  while (shared->failures.load() < kFailuresMax) {
+  while (shared->failures.load() < kFailuresMax && !shared->over.load()) {
     const uint64_t seed = shared->next_seed.fetch_add(1);
     if (seed >= end) break;
     RunSeed(options, seed, to);
@@ -214,11 +216,15 @@ CampaignResult RunCampaign(const CampaignOptions& options) {
   shared->next_seed = options.seed;
   Collector collector(options, shared);
   std::vector<Job> jobs;
+  const auto begun = std::chrono::steady_clock::now();
   for (int i = 0; i < options.jobs; ++i) jobs.push_back(Start(options, shared));
   while (!jobs.empty()) {
     std::vector<pollfd> fds;
     for (const Job& job : jobs) fds.push_back({.fd = job.from, .events = POLLIN, .revents = 0});
-    poll(fds.data(), fds.size(), -1);
+    poll(fds.data(), fds.size(), options.seconds > 0 ? 1000 : -1);
+    if (options.seconds > 0 && std::chrono::steady_clock::now() - begun > std::chrono::seconds(options.seconds)) {
+      shared->over = true;
+    }
     for (size_t i = fds.size(); i > 0; --i) {
       Job& job = jobs[i - 1];
       if (fds[i - 1].revents == 0 || Receive(&job, &collector)) continue;

@@ -26,6 +26,7 @@ struct CampaignOptions {
   // its life and before one in its recovery; EveryCall counts them.
   uint64_t script_seed = 0;
   uint64_t script_calls = 0, recovery_calls = 0;
+  int64_t seconds = 0;  // no seed begins later than that; 0 = all of them run
   bool verbose = false;
 };
 

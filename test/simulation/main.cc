@@ -17,6 +17,8 @@ namespace {
 constexpr const char* kUsage =
     "Usage: sim [--seed=N] [--seeds=COUNT] [--scenario=NAME|FILE] [--engine=embedded|memory] [--plant=N]\n"
     "           [--jobs=PROCESSES] [--least=NAME:COUNT,...] [--verbose]\n"
+    "           [--seconds=COUNT]: no seed begins later than that\n"
+    "       sim --kept=FILE    Runs the seeds that the file keeps: lines of scenario, seed and what it found.\n"
     "       sim --every-call [--seed=N] [--case=N] [--jobs=PROCESSES] [--verbose]\n"
     "  Runs COUNT seeds from N on. Without a scenario each seed takes its own, by their shares. Fails too where a "
     "count\n"
@@ -38,6 +40,8 @@ struct Options {
   uint64_t case_number = 0;
   bool verbose = false;
   std::map<std::string, double> least;
+  int64_t seconds = 0;
+  std::string kept;
 };
 
 bool ParseLeast(const std::string& text, std::map<std::string, double>* least) {
@@ -74,6 +78,10 @@ bool ParseOptions(int argc, char** argv, Options* o) {
       o->scenario = value;
     } else if (key == "--engine" && !value.empty()) {
       o->engine = value;
+    } else if (key == "--seconds" && is_number && number > 0) {
+      o->seconds = static_cast<int64_t>(number);
+    } else if (key == "--kept" && !value.empty()) {
+      o->kept = value;
     } else if (key == "--least") {
       if (!ParseLeast(value, &o->least)) return false;
     } else if (key == "--case" && is_number) {
@@ -199,6 +207,27 @@ int FindEveryPlant(CampaignOptions campaign) {
   return missed == 0 ? 0 : 1;
 }
 
+// Seeds that once found something, each with its scenario.
+int RunKept(const std::string& path, CampaignOptions campaign) {
+  std::ifstream file(path);
+  int kept = 0, failed = 0;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream in(line);
+    std::string scenario;
+    if (!(in >> scenario) || scenario[0] == '#') continue;
+    if (!(in >> campaign.seed)) return fmt::print(stderr, "sim: {}: no seed in '{}'\n", path, line), 2;
+    Result<std::vector<Scenario>> scenarios = LoadScenarios(scenario);
+    if (!scenarios.ok()) return fmt::print(stderr, "sim: {}\n", scenarios.status().message()), 2;
+    campaign.scenarios = *scenarios;
+    campaign.replay_suffix = " SCENARIO=" + scenario;
+    campaign.seeds = 1;
+    failed += RunCampaign(campaign).failures.empty() ? 0 : 1;
+    ++kept;
+  }
+  fmt::print("{} kept seeds, {} failed\n", kept, failed);
+  return kept > 0 && failed == 0 ? 0 : 1;
+}
+
 int Main(int argc, char** argv) {
   Options options;
   if (!ParseOptions(argc, argv, &options)) {
@@ -229,7 +258,9 @@ int Main(int argc, char** argv) {
                            .engine = engine,
                            .plant = options.plant,
                            .jobs = options.jobs,
+                           .seconds = options.seconds,
                            .verbose = options.verbose};
+  if (!options.kept.empty()) return RunKept(options.kept, campaign);
   if (options.every_plant) return FindEveryPlant(campaign);
   if (options.every_call) {
     if (std::string wrong = EveryCall(&campaign); !wrong.empty()) {
@@ -252,7 +283,9 @@ int Main(int argc, char** argv) {
   }
   PrintTable(result.sums);
   const bool enough = JudgeTotals(result.sums, options.least) && JudgeGates(*scenarios, result.sums);
-  fmt::print("{} seeds from {}, {} failed, trace {:016x}\n", options.seeds, options.seed, result.failures.size(),
+  uint64_t seeds = 0;
+  for (const auto& [name, sum] : result.sums) seeds += sum.seeds;
+  fmt::print("{} seeds from {}, {} failed, trace {:016x}\n", seeds, options.seed, result.failures.size(),
              result.trace_hash);
   return result.failures.empty() && enough ? 0 : 1;
 }
