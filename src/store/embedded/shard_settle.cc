@@ -253,7 +253,9 @@ void Shard::StartRetention() {
   settles_since_retention_ = 0;
   int64_t horizon_us = 0, retention_us = 0;
   for (const Namespace& ns : namespaces_->all()) {
-    horizon_us = std::max(horizon_us, (ns.settings.token_horizon_ms + kTokenSkewMsMax) * 1000);
+    // A token is kept so long from its own time on, which may lie the greatest skew after its commit.
+    const int64_t kept_ms = ns.settings.token_horizon_ms + ns.settings.token_skew_ms;
+    horizon_us = std::max(horizon_us, (kept_ms + kTokenSkewMsMax) * 1000);
     retention_us = std::max(retention_us, ns.settings.event_retention_ms * 1000);
   }
   Micros now_us = journal_->frame_us();
