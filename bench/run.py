@@ -10,9 +10,9 @@ with one CPU both share it. A server is filled once, and stopped while another i
 server counted must equal what was sent, so a server that drops work cannot look fast (a Redis is asked on one counter
 only). CPU us each is the server's own (from /proc) by all that was sent: the steadiest figure. Of Quipu it is the
 shard's thread (its request path) plus all other threads' CPU since the start by the records settled since then.
-build/bench/latest.json keeps the latest runs of each row, with time and commit; latest.md their tables. --update writes
-those (goals, rates, figures) between the lines <!-- goals --> and <!-- /goals --> and so on of a Markdown file. A
-missed goal is marked, and is no failure.
+build/bench/latest.json keeps the latest runs of each row, with time and commit; latest.md their tables (trial.* where a
+size was given that is not the row's own). --update writes those (goals, rates, figures) between the lines
+<!-- goals --> and <!-- /goals --> and so on of a Markdown file. A missed goal is marked, and is no failure.
 Exit: 0 measured, 1 a row failed, 2 usage.
 """
 import argparse
@@ -57,6 +57,8 @@ def parse():
     parser.add_argument("--load", default=os.path.join(peers.ROOT, "build/release/quipu_load"))
     context = parser.parse_args()
     context.warmup = 0.4
+    context.full_size = all(getattr(context, name) == parser.get_default(name)
+                            for name in ("tokens", "keys", "many", "sustained"))
     if context.smoke:
         context.rounds, context.seconds, context.warmup = 1, 0.1, 0.02
         context.tokens, context.keys, context.many, context.sustained = 10_000, 1000, 20_000, 0.6
@@ -111,7 +113,8 @@ def main():
         return 0
     work = os.path.join(peers.ROOT, "build/bench")
     context.scratch = os.path.join(work, "scratch")
-    results = os.path.join(work, "smoke.json" if context.smoke else "latest.json")
+    kept = "smoke.json" if context.smoke else "latest.json" if context.full_size else "trial.json"
+    results = os.path.join(work, kept)
     shutil.rmtree(context.scratch, ignore_errors=True)  # of a run that was killed
     os.makedirs(context.scratch)
     try:
