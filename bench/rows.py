@@ -105,10 +105,10 @@ ROWS = [
             Figure("peak memory / engine.memory", 1, at_most=True, case=RANDOM, metric="memory_share")], quick=False),
     Paired("slow-sync", "every sync 1 ms slower, pipeline 1, 50 connections", slow(50),
            [ratio(ALWAYS, 1.0), ratio(LUA, 1.0),
-            ratio(SYNC, 2.5, at_most=True, metric="p50_us", what="p50 in syncs")]),
+            ratio(SYNC, 2.5, at_most=True, metric="p50_us", what="p50 in syncs")], quick=False),
     Paired("slow-sync-200", "every sync 1 ms slower, pipeline 1, 200 connections", slow(200),
            [ratio(ALWAYS, 1.0), ratio(LUA, 1.0),
-            ratio(SYNC, 2.5, at_most=True, metric="p50_us", what="p50 in syncs")]),
+            ratio(SYNC, 2.5, at_most=True, metric="p50_us", what="p50 in syncs")], quick=False),
     *long_rows.ROWS,
     *size_rows.ROWS,
 ]
