@@ -104,6 +104,13 @@ unsigned CpuCount() {
   return std::max(1u, static_cast<unsigned>(CPU_COUNT(&set)));
 }
 
+uint64_t RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;  // what a process has by default
+  const rlimit raised{.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+  return ::setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : limit.rlim_cur;
+}
+
 struct Thread::State {
   std::thread thread;
 };

@@ -32,6 +32,8 @@ std::vector<std::pair<std::string, std::string>> Environment();
 uint64_t MemoryBytes();
 // CPUs that this process may run on; at least 1.
 unsigned CpuCount();
+// Raises the number of descriptors that this process may have open to the most that it is allowed, and returns it.
+uint64_t RaiseDescriptorLimit();
 
 // A thread that runs `body` once. Joined when destroyed.
 class Thread {

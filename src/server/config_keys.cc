@@ -55,7 +55,8 @@ constexpr std::array kKeys = {
               "service alone."},
     ConfigKey{"limits.connections", KeyType::kInteger, "10000", "1..1000000",
               "Connections at a time; the next one is refused. Each costs a descriptor and some 20 KiB; a lower limit "
-              "protects memory, a higher one serves clients without pools."},
+              "protects memory, a higher one serves clients without pools. Where the process may not have descriptors "
+              "for so many and 4096 (at most half of all) for the store, fewer are taken, and the log says how many."},
     ConfigKey{"resp.databases", KeyType::kList, "default", "",
               "Namespaces that SELECT 0, 1, ... stand for, in order. Clients that cannot send QUIPU.NS choose by "
               "number."},

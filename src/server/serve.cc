@@ -12,6 +12,7 @@ namespace quipu::server {
 namespace {
 
 constexpr int64_t kFenceCheckUs = 100'000;
+constexpr uint64_t kFilesMax = 4096;  // descriptors kept for the store's files and the process itself
 constexpr int64_t kDrainUs = 25'000'000;  // service managers kill after 30 s
 
 ServeEnd EndOf(const Status& status) {
@@ -133,7 +134,7 @@ class Service {
   void OnFenced() {
     if (draining_) return;
     log_->Write(LogLevel::kError, "store.fenced",
-                "a journal write failed: nothing more is accepted; restart to recover");
+                "a write or sync failed: nothing more is accepted; restart to recover");
     result_ = {.end = ServeEnd::kIo, .status = Status(Code::kReadOnly, "the store fenced itself after a failed write")};
     Drain();
   }
@@ -195,6 +196,15 @@ class Service {
   ServeResult result_;
 };
 
+// A connection too many must not keep the store from its next file.
+size_t ConnectionsWithin(uint64_t descriptors, const Config& config, Log* log) {
+  const uint64_t room = descriptors - std::min(kFilesMax, descriptors / 2);
+  if (config.connections_max <= room) return config.connections_max;
+  log->Write(LogLevel::kWarn, "limits.connections_cut", "fewer connections than configured: the store needs room",
+             {{"connections", std::to_string(room)}, {"descriptors", std::to_string(descriptors)}});
+  return room;
+}
+
 // Every lane listens at the address; the kernel spreads connections. A unix socket has one listener only. The address
 // with its real port.
 Result<std::string> ListenOnAll(const Config& config, const std::vector<std::unique_ptr<Lane>>& lanes) {
@@ -221,8 +231,9 @@ ServeResult Serve(const LoadedConfig& loaded, const ServeHooks& hooks) {
   const std::unique_ptr<rt::Disk> disk =
       rt::MakeRealDisk({.log_writes = thread ? rt::LogWrites::kThread : rt::LogWrites::kAuto});
   const size_t count = std::max(1u, config.shards);
-  const Result<RespPort::Shared> shared = RespPort::MakeShared(config, random.get(), count);
+  Result<RespPort::Shared> shared = RespPort::MakeShared(config, random.get(), count);
   if (!shared.ok()) return Failed(shared.status(), ServeEnd::kConfig);
+  shared->connections_max = ConnectionsWithin(rt::RaiseDescriptorLimit(), config, &log);
   std::vector<std::unique_ptr<Lane>> lanes;
   std::vector<rt::Loop*> loops;
   for (size_t i = 0; i < count; ++i) {

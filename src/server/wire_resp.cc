@@ -70,7 +70,7 @@ class RespPort::Observer final : public resp::RespObserver {
 RespPort::~RespPort() = default;
 
 Result<RespPort::Shared> RespPort::MakeShared(const Config& config, rt::Random* random, size_t loops) {
-  Shared shared{.password = "", .run_id = "", .loops = loops};
+  Shared shared{.password = "", .run_id = "", .loops = loops, .connections_max = config.connections_max};
   if (!config.password_file.empty()) {
     QUIPU_ASSIGN_OR_RETURN(shared.password, ReadPassword(config.password_file));
   }
@@ -86,7 +86,7 @@ RespPort::RespPort(const Config& config, const Shared& shared, size_t i, rt::Loo
   options.allow_flush = config.allow_flush;
   options.password = shared.password;
   options.protected_mode = !config.allow_anonymous;
-  options.connections_max = std::max<size_t>(1, config.connections_max / shared.loops);
+  options.connections_max = std::max<size_t>(1, shared.connections_max / shared.loops);
   options.output_soft_bytes = config.output_soft_bytes;
   options.output_soft_us = config.output_soft_us;
   options.output_hard_bytes = config.output_hard_bytes;

@@ -20,6 +20,7 @@ class RespPort {
     std::string password;  // from the file; empty: none
     std::string run_id;
     size_t loops = 1;
+    size_t connections_max = 0;  // of all loops together
   };
   // kNotFound, kInvalidArgument: the password file.
   static Result<Shared> MakeShared(const Config& config, rt::Random* random, size_t loops);

@@ -136,6 +136,8 @@ struct StoreInfo {
   // power takes no older one, but for the time that the writes take.
   int64_t loss_window_us = 0;
   uint64_t commit_bytes_max = 0;  // that the records of one atomic batch may need; 0: any number
+  // A write or sync has failed, of the journal (mutations are refused) or of what is settled (nothing more is): only a
+  // restart helps.
   bool fenced = false;
 };
 

@@ -88,6 +88,14 @@ class Clients:
         enough = self.written() + size
         self.wait_until(server, lambda: self.written() >= enough)
 
+    def wait_for_all(self, server):
+        """Until each client has been answered."""
+        def answered(path):
+            with open(path, "rb") as ledger:
+                return b"\nR " in ledger.read()
+
+        self.wait_until(server, lambda: all(os.path.exists(path) and answered(path) for path in self.paths))
+
     def wait_until(self, server, condition):
         """While the server runs and there is load."""
         for _ in range(FINISH_SECONDS * 50):

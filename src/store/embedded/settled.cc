@@ -258,6 +258,7 @@ class Settled final : public SettledStore {
 
   uint64_t PinnedBytes() const override { return db_->pinned_bytes(); }
 
+  bool Fenced() const override { return !db_->files()->fence().ok(); }
   uint64_t DiskBytes() const override {
     const auto view = db_->view();
     if (!view) return 0;

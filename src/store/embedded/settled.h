@@ -186,6 +186,9 @@ class SettledStore {
   // Every token row, slice by slice.
   virtual Status VisitTokens(const std::function<Status(const TokenPrint&, Position)>& visit) = 0;
 
+  // After a failed sync: reads go on, but nothing is settled any more until the directory is opened anew.
+  virtual bool Fenced() const = 0;
+
   virtual uint64_t DiskBytes() const = 0;
   // Memory beyond the block cache's: the filters of the tokens' runs, 1.25 bytes a token, and the roots of indexes.
   virtual uint64_t PinnedBytes() const = 0;

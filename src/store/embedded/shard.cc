@@ -179,8 +179,8 @@ Status Shard::Recover(const std::function<bool(const StepRecord&)>& step_holds) 
   start.commit_us = std::max(start.commit_us, settled_commit_us_);
   start.unsettled_bytes = unsettled_bytes;
   journal_ = std::make_unique<Journal>(loop_, context_.disk, context_.journal_dir, options_.journal, start, this);
-  QUIPU_RETURN_IF_ERROR(journal_->Open());
   loop_->AddTurnHook(this);
+  QUIPU_RETURN_IF_ERROR(journal_->Open());
   last_seen_wall_us_ = loop_->WallMicros();
   last_seen_mono_us_ = loop_->MonoMicros();
 
@@ -314,7 +314,7 @@ StoreInfo Shard::Info() const {
   info.tokens_in_memory = tokens_.size();
   info.unsettled_bytes = journal_->unsettled_bytes();
   info.memory_bytes = counters_.memory_bytes() + tokens_.memory_bytes();
-  info.fenced = Fenced();
+  info.fenced = Fenced() || context_.settled->Fenced();
   info.commit_bytes_max = CommitBytesMax();
   info.loss_window_us = options_.journal.lazy_commit_us;
   return info;
