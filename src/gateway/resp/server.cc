@@ -11,8 +11,8 @@ constexpr int64_t kTickMicros = 250'000;
 constexpr int64_t kSampleMicros = 1'000'000;
 constexpr size_t kErrorWordsMax = 64;
 constexpr std::string_view kDenied =
-    "-DENIED no password is set, so only connections from this host are accepted. Set auth.keys_file or a password, or "
-    "connect over loopback.\r\n";
+    "-DENIED no password is set, so only connections from this host are accepted. Set auth.password_file, or connect "
+    "over loopback.\r\n";
 
 RespObserver* NoObserver() {
   static RespObserver none;
