@@ -88,8 +88,8 @@ def test_clients_that_never_read_are_closed_and_cost_little(authenticated, tmp_p
     request = resp.encode("COMMAND", "DOCS") if authenticated else resp.encode("GET", "k") * 1000
     closed = send_until_closed([socket.create_connection(("127.0.0.1", server.port)) for _ in range(clients)], request,
                                alive)
-    print(f"never read, {'with' if authenticated else 'before'} AUTH: {closed} of {clients} closed, {before // MIB} MiB "
-          f"before, peak {peak // MIB} MiB, {counted} adds of another client meanwhile")
+    print(f"never read, {'with' if authenticated else 'before'} AUTH: {closed} of {clients} closed; MiB at first "
+          f"{before // MIB}, peak {peak // MIB}; {counted} adds of another client meanwhile")
     assert closed == clients
     # The hard limit, what one command more adds to it, and the input that waits.
     assert peak - before < clients * (hard + MIB)
