@@ -80,8 +80,8 @@ Status CheckText(std::string_view field, std::string_view text, size_t bytes_max
     return Status(Code::kInvalidArgument,
                   fmt::format("{} has {} bytes, allowed are 1 to {}", field, text.size(), bytes_max));
   }
-  size_t good = PrintableUtf8Prefix(text);
-  if (good == text.size()) return OkStatus();
+  if (IsPrintableUtf8(text)) return OkStatus();
+  const size_t good = PrintableUtf8Prefix(text);
   return Status(Code::kInvalidArgument,
                 fmt::format("{}: byte {} (0x{:02x}) breaks the rule: UTF-8 without control characters", field, good,
                             static_cast<unsigned char>(text[good])));

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "base/varint.h"
 #include "model/text.h"
 
 namespace quipu {
@@ -38,38 +39,43 @@ constexpr auto kHexEither = DigitTable(kHexDigits, Case::kEither);
 constexpr auto kCrockfordStrict = DigitTable(kCrockfordDigits, Case::kStrict);
 constexpr auto kCrockfordEither = DigitTable(kCrockfordDigits, Case::kEither);
 
-constexpr bool IsHyphenPlace(size_t i) { return i == 8 || i == 13 || i == 18 || i == 23; }
-
 // Appends a digit of `bits` bits at the low end.
 void ShiftIn(Bits128* b, int bits, int8_t digit) {
   b->hi = b->hi << bits | b->lo >> (64 - bits);
   b->lo = b->lo << bits | static_cast<uint64_t>(digit);
 }
 
+// Appends `n` hexadecimal digits. What is no digit makes *bad negative; it is looked at once, after all digits.
+[[gnu::always_inline]] inline void ShiftInHex(const char* p, size_t n, const std::array<int8_t, 256>& digits,
+                                              uint64_t* v, int* bad) {
+  for (size_t i = 0; i < n; i++) {
+    const int8_t digit = digits[static_cast<unsigned char>(p[i])];
+    *bad |= digit;
+    *v = *v << 4 | static_cast<uint64_t>(digit & 15);
+  }
+}
+
 std::optional<Bits128> ParseUuid(std::string_view t, const std::array<int8_t, 256>& digits) {
   if (t.size() != kUuidChars) return std::nullopt;
+  const char* const p = t.data();
+  if (p[8] != '-' || p[13] != '-' || p[18] != '-' || p[23] != '-') return std::nullopt;
   Bits128 out;
-  for (size_t i = 0; i < kUuidChars; i++) {
-    if (IsHyphenPlace(i)) {
-      if (t[i] != '-') return std::nullopt;
-      continue;
-    }
-    int8_t digit = digits[static_cast<unsigned char>(t[i])];
-    if (digit == kNoDigit) return std::nullopt;
-    ShiftIn(&out, 4, digit);
-  }
-  return out;
+  int bad = 0;
+  ShiftInHex(p, 8, digits, &out.hi, &bad);
+  ShiftInHex(p + 9, 4, digits, &out.hi, &bad);
+  ShiftInHex(p + 14, 4, digits, &out.hi, &bad);
+  ShiftInHex(p + 19, 4, digits, &out.lo, &bad);
+  ShiftInHex(p + 24, 12, digits, &out.lo, &bad);
+  return bad < 0 ? std::nullopt : std::optional(out);
 }
 
 std::optional<Bits128> ParseHex32(std::string_view t) {
   if (t.size() != kHexChars) return std::nullopt;
   Bits128 out;
-  for (char c : t) {
-    int8_t digit = kHexStrict[static_cast<unsigned char>(c)];
-    if (digit == kNoDigit) return std::nullopt;
-    ShiftIn(&out, 4, digit);
-  }
-  return out;
+  int bad = 0;
+  ShiftInHex(t.data(), 16, kHexStrict, &out.hi, &bad);
+  ShiftInHex(t.data() + 16, 16, kHexStrict, &out.lo, &bad);
+  return bad < 0 ? std::nullopt : std::optional(out);
 }
 
 std::optional<Bits128> ParseUlid(std::string_view t, const std::array<int8_t, 256>& digits) {
@@ -85,15 +91,8 @@ std::optional<Bits128> ParseUlid(std::string_view t, const std::array<int8_t, 25
 
 Micros TimeOfUpper48(const Bits128& b) { return static_cast<Micros>(b.hi >> 16) * 1000; }
 
-void StoreBigEndian(uint64_t v, char* out) {
-  for (int i = 0; i < 8; i++) out[i] = static_cast<char>(v >> (56 - 8 * i));
-}
-
-uint64_t LoadBigEndian(const char* p) {
-  uint64_t v = 0;
-  for (int i = 0; i < 8; i++) v = v << 8 | static_cast<unsigned char>(p[i]);
-  return v;
-}
+void StoreBigEndian(uint64_t v, char* out) { PutFixed(out, __builtin_bswap64(v)); }
+uint64_t LoadBigEndian(const char* p) { return __builtin_bswap64(GetFixed<uint64_t>(p)); }
 
 TokenBytes Packed(TokenForm form, const Bits128& bits) {
   TokenBytes out;
@@ -157,27 +156,60 @@ TokenBytes PackToken(std::string_view token) {
   if (auto bits = ParseUlid(token, kCrockfordStrict)) return Packed(TokenForm::kUlid, *bits);
   TokenBytes text;
   text.form = TokenForm::kText;
+  text.text = token;
   return text;
 }
 
-void UnpackToken(TokenForm form, const char* packed, std::string* out) {
-  Bits128 bits{.hi = LoadBigEndian(packed), .lo = LoadBigEndian(packed + 8)};
-  switch (form) {
+TokenBytes StoredToken(TokenForm form, std::string_view bytes) {
+  TokenBytes token;
+  token.form = form;
+  if (form == TokenForm::kNone || form == TokenForm::kText) {
+    token.text = bytes;
+  } else {
+    QUIPU_ASSERT(bytes.size() == token.packed.size(), "{} bytes of form {}", bytes.size(), static_cast<int>(form));
+    std::memcpy(token.packed.data(), bytes.data(), bytes.size());
+  }
+  return token;
+}
+
+Micros TokenOwnTime(const TokenBytes& token) {
+  const Bits128 bits{.hi = LoadBigEndian(token.packed.data()), .lo = LoadBigEndian(token.packed.data() + 8)};
+  switch (token.form) {
     case TokenForm::kUuid:
-      return AppendHex(bits, true, out);
+      // Version 7, and the variant of RFC 9562.
+      return (bits.hi >> 12 & 15) == 7 && bits.lo >> 62 == 2 ? TimeOfUpper48(bits) : kNoTime;
+    case TokenForm::kUlid:
+      return TimeOfUpper48(bits);
+    case TokenForm::kText:
+      return TokenOwnTime(token.text);  // in the letters' other case
+    case TokenForm::kNone:
     case TokenForm::kHex32:
-      return AppendHex(bits, false, out);
+      return kNoTime;
+  }
+  QUIPU_ASSERT(false, "form {}", static_cast<int>(token.form));
+}
+
+std::string TokenText(const TokenBytes& token) {
+  std::string out;
+  const Bits128 bits{.hi = LoadBigEndian(token.packed.data()), .lo = LoadBigEndian(token.packed.data() + 8)};
+  switch (token.form) {
+    case TokenForm::kNone:
+    case TokenForm::kText:
+      out = token.text;
+      break;
+    case TokenForm::kUuid:
+      AppendHex(bits, true, &out);
+      break;
+    case TokenForm::kHex32:
+      AppendHex(bits, false, &out);
+      break;
     case TokenForm::kUlid:
       // Above the first digit's three bits there is nothing: 26 digits cover two bits more than there are.
       for (int digit = static_cast<int>(kUlidChars) - 1; digit >= 0; digit--) {
-        out->push_back(kCrockfordDigits[DigitAt(bits, digit * 5, 5)]);
+        out.push_back(kCrockfordDigits[DigitAt(bits, digit * 5, 5)]);
       }
-      return;
-    case TokenForm::kNone:
-    case TokenForm::kText:
-      break;
   }
-  QUIPU_ASSERT(false, "form {} has no packed bytes", static_cast<int>(form));
+  return out;
 }
 
 }  // namespace quipu

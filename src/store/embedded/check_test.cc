@@ -152,11 +152,11 @@ SettledEvent LastEvent(SettledStore* settled, const CounterRef& counter) {
                   ->ScanEvents(counter, 0,
                                [&](const SettledEvent& e) {
                                  last = e;
-                                 token = e.token;
+                                 token = TokenText(e.token);
                                  return true;
                                })
                   .ok());
-  last.token = token;
+  last.token = PackToken(token);
   return last;
 }
 
@@ -237,7 +237,7 @@ const Plant kPlants[] = {
      "counter plain of namespace default", "settled, but only up to"},
     {"ATokenWithoutARow",
      [](SettledStore* s, SettleRun* run) {
-       ChangeLastEvent(s, run, "new in round 0", [](SettledEvent* e) { e->token = "y"; });
+       ChangeLastEvent(s, run, "new in round 0", [](SettledEvent* e) { e->token = PackToken("y"); });
      },
      "counter new in round 0 of namespace default", "no row for its token y"},
     {"ATokenThatCountedTwice",

@@ -26,19 +26,18 @@ class SegmentBytes {
     SegmentBytes s;
     QUIPU_ASSIGN_OR_RETURN(auto file, disk->Open(path, rt::OpenMode::kRead));
     QUIPU_ASSIGN_OR_RETURN(uint64_t size, file->Size());
-    s.bytes_.resize(size);
-    QUIPU_ASSIGN_OR_RETURN(size_t got, file->ReadAt(0, s.bytes_));
-    s.bytes_.resize(got);
+    s.bytes_ = std::make_unique_for_overwrite<char[]>(size);
+    QUIPU_ASSIGN_OR_RETURN(s.size_, file->ReadAt(0, std::span(s.bytes_.get(), size)));
     return s;
   }
   std::string_view At(uint64_t offset) const {
-    return offset >= bytes_.size() ? std::string_view()
-                                   : std::string_view(bytes_.data() + offset, bytes_.size() - offset);
+    return offset >= size_ ? std::string_view() : std::string_view(bytes_.get() + offset, size_ - offset);
   }
-  uint64_t size() const { return bytes_.size(); }
+  uint64_t size() const { return size_; }
 
  private:
-  std::vector<char> bytes_;
+  std::unique_ptr<char[]> bytes_;
+  size_t size_ = 0;
 };
 
 class JournalReading {

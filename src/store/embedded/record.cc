@@ -339,13 +339,14 @@ bool DecodeRecord(const char** pp, const char* end, Micros frame_us, Record* out
   return true;
 }
 
-void TokenText(TokenForm form, std::string_view stored, std::string* out) {
-  out->clear();
-  if (form == TokenForm::kText) {
-    out->assign(stored);
-  } else if (form != TokenForm::kNone) {
-    UnpackToken(form, stored.data(), out);
-  }
+std::string_view NameOfCounterRecord(const char* record) {
+  uint64_t ns;
+  const char* const end = record + kRecordBytesMax;
+  const char* p = GetVarint(record + 2, end, &ns);
+  std::string_view name;
+  p = GetBytes(p, end, &name, kCounterNameBytesMax);
+  QUIPU_ASSERT(p != nullptr, "a record without a name");
+  return name;
 }
 
 }  // namespace quipu::store

@@ -96,14 +96,14 @@ void CounterRecount::CheckToken(const SettledEvent& e) {
   ++tokens_;
   if (!ns_) return;
   Micros kept_from = TokenKeptFrom(TokenOwnTime(e.token), e.commit_us);
-  auto [it, fresh] = seen_.try_emplace(std::string(e.token), e.position, kept_from);
+  auto [it, fresh] = seen_.try_emplace(TokenText(e.token), e.position, kept_from);
   if (fresh) return;
   auto [position, first_kept_from] = it->second;
   // By the horizon alone: that a token counts once within it is the promise.
   const Micros horizon_us = ns_->settings.token_horizon_ms * 1000;
   if (first_kept_from >= std::max(e.commit_us - horizon_us, ns_->tokens_known_since_us)) {
-    found_(fmt::format("token {} took effect at position {} and again at {}, inside its horizon", e.token, position,
-                       e.position));
+    found_(fmt::format("token {} took effect at position {} and again at {}, inside its horizon", TokenText(e.token),
+                       position, e.position));
   }
   it->second = {e.position, kept_from};
 }

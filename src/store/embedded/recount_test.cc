@@ -137,15 +137,15 @@ TEST_F(Recount, SumsThatCannotComeFromTheAddsAreTold) {
 
 TEST_F(Recount, ATokenMayCountAgainOnlyAfterItsHorizon) {
   SettledEvent e = Add(1, 1, 1, false);
-  e.token = "t";
+  e.token = PackToken("t");
   recount_.Add(e);
   e = Add(2, 1, 2, true);
-  e.token = "t";
+  e.token = PackToken("t");
   e.commit_us = kNow + ns_.settings.token_horizon_ms * 1000 + 1;
   recount_.Add(e);
   EXPECT_TRUE(found_.empty()) << found_[0];
   e = Add(3, 1, 3, true);
-  e.token = "t";
+  e.token = PackToken("t");
   e.commit_us = kNow + 2 * ns_.settings.token_horizon_ms * 1000;
   recount_.Add(e);
   ASSERT_EQ(found_.size(), 1u);

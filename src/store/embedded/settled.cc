@@ -157,8 +157,7 @@ class Settled final : public SettledStore {
     while (!slices.empty()) {
       const auto next = std::ranges::min_element(slices, {}, &Cursor::key);
       SettledEvent event;
-      std::string text;
-      QUIPU_RETURN_IF_ERROR(ReadEvent(*next, &event, &text));
+      QUIPU_RETURN_IF_ERROR(ReadEvent(*next, &event));
       if (!visit(event)) return OkStatus();
       next->Next();
       Cursor moved = std::move(*next);
@@ -318,10 +317,10 @@ class Settled final : public SettledStore {
     return OkStatus();
   }
 
-  static Status ReadEvent(const Cursor& cursor, SettledEvent* event, std::string* text) {
+  static Status ReadEvent(const Cursor& cursor, SettledEvent* event) {
     std::string_view counter_key;
     if (!ParseEventKey(cursor.key(), &counter_key, &event->position) ||
-        !ParseEventValue(cursor.value(), cursor.family()->id().start_us, event, text)) {
+        !ParseEventValue(cursor.value(), cursor.family()->id().start_us, event)) {
       return cursor.bad_row();
     }
     return OkStatus();
@@ -350,9 +349,8 @@ class Settled final : public SettledStore {
     for (Cursor& slice : *slices) {
       while (slice.valid() && CounterOf(slice) == key) {
         SettledEvent event;
-        std::string text;
-        QUIPU_RETURN_IF_ERROR(ReadEvent(slice, &event, &text));
-        if (!event.token.empty()) event.token = texts.emplace_back(event.token);
+        QUIPU_RETURN_IF_ERROR(ReadEvent(slice, &event));
+        if (event.token.form == TokenForm::kText) event.token.text = texts.emplace_back(event.token.text);
         events.push_back(event);
         slice.Next();
         if (slice.valid() && slice.key().size() < kEventKeySuffix) return slice.bad_row();

@@ -74,8 +74,8 @@ struct SettledEvent {
   Micros event_us = 0;
   Micros last_write_us = kNoTime;  // of the counter, after
   Micros commit_us = 0;            // decides the slice
-  uint64_t content = 0;    // digest of what was asked, to tell a replay from a conflict; 0: a plain add's, by its delta
-  std::string_view token;  // text form, empty if none
+  uint64_t content = 0;  // digest of what was asked, to tell a replay from a conflict; 0: a plain add's, by its delta
+  TokenBytes token;
   bool operator==(const SettledEvent&) const = default;
 };
 

@@ -95,7 +95,7 @@ Status Write(const ModelRun& run, SettledStore* store);
 inline Status Differs(std::string_view what) { return Status(Code::kInternal, fmt::format("{} differ", what)); }
 
 inline ModelEvent OwnEvent(const SettledEvent& event) {
-  ModelEvent owned{.row = event, .token = std::string(event.token)};
+  ModelEvent owned{.row = event, .token = TokenText(event.token)};
   owned.row.token = {};
   return owned;
 }
@@ -182,7 +182,7 @@ inline Status Write(const ModelRun& rows, SettledStore* store) {
   }
   for (const auto& [at, event] : rows.events) {
     SettledEvent row = event.row;
-    row.token = event.token;
+    row.token = PackToken(event.token);
     QUIPU_RETURN_IF_ERROR(run->AddEvent(RefOf(at.first), row));
   }
   for (const auto& [print, home] : rows.tokens) {

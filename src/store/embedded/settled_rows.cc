@@ -2,6 +2,7 @@
 
 #include <bit>
 
+#include "base/varint.h"
 #include "model/name.h"
 #include "model/token.h"
 
@@ -46,8 +47,6 @@ void PutVarint(U v, std::string* out) {
   out->append(bytes, n);
 }
 
-constexpr uint64_t ZigZag(int64_t v) { return (static_cast<uint64_t>(v) << 1) ^ static_cast<uint64_t>(v >> 63); }
-constexpr int64_t UnZigZag(uint64_t v) { return static_cast<int64_t>(v >> 1) ^ -static_cast<int64_t>(v & 1); }
 void PutZigZag(int64_t v, std::string* out) { PutVarint(ZigZag(v), out); }
 
 // Takes parts off the front; once one is missing or malformed, ok() stays false and zeros come out.
@@ -201,31 +200,35 @@ bool ParseCheckpointValue(std::string_view value, Checkpoint* c) {
 
 namespace {
 
+// Room for an event's value: version, position, flags, at most eight numbers, digest and token.
+constexpr size_t kEventBytesMax = 1 + 10 + 2 + 8 * 10 + 8 + kTokenBytesMax;
+
 // All of an event's value but its version and its token.
-void AppendEvent(const SettledEvent& e, const TokenBytes& token, Micros slice_start, std::string* value) {
+char* PutEvent(const SettledEvent& e, TokenForm form, Micros slice_start, char* p) {
   const bool differs = e.applied != e.delta;
   const bool has_event_time = e.event_us != kNoTime;
   const bool other_last_write = e.last_write_us != e.event_us;
   const auto outcome_bits = static_cast<uint8_t>(static_cast<uint8_t>(e.outcome) << 3);
-  value->push_back(static_cast<char>(static_cast<uint8_t>(e.kind) | outcome_bits | (e.exists ? kExists : 0) |
-                                     (e.expiry_ms != 0 ? kEventHasExpiry : 0) | (differs ? kAppliedDiffers : 0)));
-  value->push_back(static_cast<char>(static_cast<uint8_t>(token.form) | (e.events != 1 ? kManyEvents : 0) |
-                                     (has_event_time ? kHasEventTime : 0) | (e.content != 0 ? kHasContent : 0) |
-                                     (e.existed ? kExisted : 0) | (other_last_write ? kOtherLastWrite : 0)));
-  PutZigZag(e.delta, value);
-  if (differs) PutZigZag(e.applied, value);
-  PutZigZag(e.value, value);
-  if (e.expiry_ms != 0) PutZigZag(e.expiry_ms, value);
-  PutVarint(static_cast<uint64_t>(e.commit_us - slice_start), value);
+  *p++ = static_cast<char>(static_cast<uint8_t>(e.kind) | outcome_bits | (e.exists ? kExists : 0) |
+                           (e.expiry_ms != 0 ? kEventHasExpiry : 0) | (differs ? kAppliedDiffers : 0));
+  *p++ = static_cast<char>(static_cast<uint8_t>(form) | (e.events != 1 ? kManyEvents : 0) |
+                           (has_event_time ? kHasEventTime : 0) | (e.content != 0 ? kHasContent : 0) |
+                           (e.existed ? kExisted : 0) | (other_last_write ? kOtherLastWrite : 0));
+  p = PutSigned(p, e.delta);
+  if (differs) p = PutSigned(p, e.applied);
+  p = PutSigned(p, e.value);
+  if (e.expiry_ms != 0) p = PutSigned(p, e.expiry_ms);
+  p = quipu::PutVarint(p, static_cast<uint64_t>(e.commit_us - slice_start));
   // Modulo 2^64, so that any two times have a difference.
   if (has_event_time) {
-    PutZigZag(static_cast<int64_t>(static_cast<uint64_t>(e.commit_us) - static_cast<uint64_t>(e.event_us)), value);
+    p = PutSigned(p, static_cast<int64_t>(static_cast<uint64_t>(e.commit_us) - static_cast<uint64_t>(e.event_us)));
   }
   if (other_last_write) {
-    PutZigZag(static_cast<int64_t>(static_cast<uint64_t>(e.commit_us) - static_cast<uint64_t>(e.last_write_us)), value);
+    p = PutSigned(p, static_cast<int64_t>(static_cast<uint64_t>(e.commit_us) - static_cast<uint64_t>(e.last_write_us)));
   }
-  if (e.events != 1) PutVarint(e.events, value);
-  if (e.content != 0) PutBig(e.content, value);
+  if (e.events != 1) p = quipu::PutVarint(p, e.events);
+  if (e.content != 0) p = PutFixed(p, __builtin_bswap64(e.content));
+  return p;
 }
 
 // The form of the token that follows, or nothing.
@@ -274,43 +277,34 @@ std::optional<TokenForm> ParseEvent(Reader* in, Micros slice_start, SettledEvent
 }  // namespace
 
 void SetEventValue(const SettledEvent& e, Micros slice_start, std::string* value) {
-  const TokenBytes token = PackToken(e.token);
-  value->assign(1, kVersion);
-  AppendEvent(e, token, slice_start, value);
-  if (token.form == TokenForm::kText) {
-    value->append(e.token);
-  } else if (token.form != TokenForm::kNone) {
-    value->append(token.packed.data(), token.packed.size());
-  }
+  char bytes[kEventBytesMax];
+  bytes[0] = kVersion;
+  char* p = PutEvent(e, e.token.form, slice_start, bytes + 1);
+  const std::string_view token = e.token.bytes();
+  p += token.copy(p, token.size());
+  value->assign(bytes, static_cast<size_t>(p - bytes));
 }
 
-bool ParseEventValue(std::string_view value, Micros slice_start, SettledEvent* e, std::string* token_text) {
+bool ParseEventValue(std::string_view value, Micros slice_start, SettledEvent* e) {
   Reader in(value);
   if (in.Byte() != kVersion) return false;
   const auto form = ParseEvent(&in, slice_start, e);
   if (!form) return false;
-  switch (*form) {
-    case TokenForm::kNone:
-      break;
-    case TokenForm::kText:
-      e->token = in.Rest();
-      if (e->token.empty() || e->token.size() > kTokenBytesMax) return false;
-      break;
-    default: {
-      const std::string_view packed = in.Bytes(16);
-      if (!in.ok()) return false;
-      token_text->clear();
-      UnpackToken(*form, packed.data(), token_text);
-      e->token = *token_text;
-    }
-  }
-  return in.done();
+  const std::string_view token = *form == TokenForm::kNone   ? std::string_view()
+                                 : *form == TokenForm::kText ? in.Rest()
+                                                             : in.Bytes(e->token.packed.size());
+  if (!in.done()) return false;
+  if (*form == TokenForm::kText && (token.empty() || token.size() > kTokenBytesMax)) return false;
+  e->token = StoredToken(*form, token);
+  return true;
 }
 
 void SetTokenValue(const SettledEvent& event, Micros slice_start, std::string* value) {
-  value->assign(1, kVersion);
-  PutVarint(event.position, value);
-  AppendEvent(event, TokenBytes{}, slice_start, value);
+  char bytes[kEventBytesMax];
+  bytes[0] = kVersion;
+  char* p = quipu::PutVarint(bytes + 1, event.position);
+  p = PutEvent(event, TokenForm::kNone, slice_start, p);
+  value->assign(bytes, static_cast<size_t>(p - bytes));
 }
 
 bool ParseTokenValue(std::string_view value, Micros slice_start, SettledEvent* event) {

@@ -41,10 +41,10 @@ bool ParseSumKey(std::string_view key, std::string_view* counter_key, Interval* 
 void SetCheckpointValue(const Checkpoint& checkpoint, std::string* value);
 bool ParseCheckpointValue(std::string_view value, Checkpoint* checkpoint);
 
-// commit_us is stored from the start of its slice, event_us from commit_us. The position is in the key. The text of a
-// token that is stored packed is put into *token_text, and event->token points there; else it points into `value`.
+// commit_us is stored from the start of its slice, event_us from commit_us. The position is in the key. The token may
+// point into `value`.
 void SetEventValue(const SettledEvent& event, Micros slice_start, std::string* value);
-bool ParseEventValue(std::string_view value, Micros slice_start, SettledEvent* event, std::string* token_text);
+bool ParseEventValue(std::string_view value, Micros slice_start, SettledEvent* event);
 
 // The position, and the event's value without the token's text.
 void SetTokenValue(const SettledEvent& event, Micros slice_start, std::string* value);

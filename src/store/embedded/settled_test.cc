@@ -35,7 +35,7 @@ class SettledTest : public testing::Test {
   // One event with a token, its token row and nothing else.
   void Settle(Position position, Micros commit_us, TokenPrint print) {
     auto run = store_->BeginRun().value();
-    const SettledEvent event{.position = position, .commit_us = commit_us, .token = "t"};
+    const SettledEvent event{.position = position, .commit_us = commit_us, .token = PackToken("t")};
     ASSERT_EQ(run->AddEvent(kVisits, event).ToString(), "OK");
     ASSERT_EQ(run->AddToken(print, event).ToString(), "OK");
     ASSERT_EQ(run->Commit().ToString(), "OK");

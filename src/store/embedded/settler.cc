@@ -1,57 +1,136 @@
 #include "store/embedded/settler.h"
 
-#include <xxhash.h>
-
+#include <bit>
 #include <map>
+#include <numeric>
 
 #include "base/plant.h"
 #include "base/varint.h"
 #include "model/name.h"
+#include "rt/table_memory.h"
 #include "store/token_rules.h"
 
 namespace quipu::store {
 namespace {
 
-char* PutBig32(char* p, uint32_t v) { return PutFixed(p, __builtin_bswap32(v)); }
-char* PutBig64(char* p, uint64_t v) { return PutFixed(p, __builtin_bswap64(v)); }
-
-struct Frame {
-  FrameHeader header;
-  std::string payload;
-};
-
-// One counter record of the range, by reference into its frame.
+// One counter record of the range, by reference into the bytes of all frames.
 struct Item {
   uint64_t hash;
   NamespaceId ns;
   uint32_t frame;
-  uint32_t offset;   // in the frame's payload
+  uint32_t offset;   // in the bytes
   uint32_t ordinal;  // in the frame: position - header.first
 };
 
 struct TokenRow {
   TokenPrint print;
-  uint32_t item;  // ascends with the position among those of one counter, and so of one print
+  uint32_t frame, offset, ordinal;  // its item's; the offset ascends with the position
 };
 
-struct SumKey {
+// Some more than asked, so that a next run of about the same size finds its memory there.
+template <class Row>
+void MakeRoom(std::vector<Row>* rows, size_t n) {
+  if (rows->capacity() >= n) return;
+  *rows = {};
+  rows->reserve(n + n / 8);
+}
+
+// Sorts by `less`, whose first word is `word`. A first pass deals the rows out by the word's upper bits, so that what
+// std::sort then sees fits the core's cache.
+template <class Row, class Word, class Less>
+void SortByWord(std::vector<Row>* rows, std::vector<Row>* spare, Word word, Less less) {
+  constexpr size_t kDealFrom = 4096;
+  constexpr int kDealBits = 11;
+  if (rows->size() < kDealFrom) return std::sort(rows->begin(), rows->end(), less);
+  const auto pile_of = [&](const Row& row) { return word(row) >> (64 - kDealBits); };
+  std::vector<size_t> ends((size_t{1} << kDealBits) + 1);
+  for (const Row& row : *rows) ++ends[pile_of(row) + 1];
+  std::partial_sum(ends.begin(), ends.end(), ends.begin());
+  MakeRoom(spare, rows->size());
+  spare->resize(rows->size());
+  for (const Row& row : *rows) (*spare)[ends[pile_of(row)]++] = row;
+  rows->swap(*spare);
+  const auto at = [rows](size_t i) { return rows->begin() + static_cast<ptrdiff_t>(i); };
+  for (size_t begin = 0, pile = 0; pile + 1 < ends.size(); begin = ends[pile++]) {
+    std::sort(at(begin), at(ends[pile]), less);
+  }
+}
+
+struct SumRow {
   Interval interval;
   int64_t start_us;
-  auto operator<=>(const SumKey&) const = default;
+  __int128 sum;
+  uint64_t events;
 };
-struct SumValue {
-  __int128 sum = 0;
-  uint64_t events = 0;
+
+// The interval sums of one counter. Most events follow one of the same minute.
+class Sums {
+ public:
+  void Clear() { rows_.clear(), last_ = {}; }
+  void Add(const CounterRecord& r) {
+    for (Interval interval : {Interval::kMinute, Interval::kHour, Interval::kDay}) {
+      Last& last = last_[static_cast<size_t>(interval) - 1];
+      if (last.row == kNoRow || r.event_us < last.start_us || r.event_us - last.start_us >= IntervalWidth(interval)) {
+        last = {.row = rows_.size(), .start_us = IntervalStart(interval, r.event_us)};
+        rows_.push_back({.interval = interval, .start_us = last.start_us, .sum = 0, .events = 0});
+      }
+      rows_[last.row].sum += r.applied;
+      rows_[last.row].events += r.events;
+    }
+  }
+  // One row of each interval, in their order.
+  std::span<const SumRow> Finish() {
+    const auto key = [](const SumRow& row) { return std::pair(row.interval, row.start_us); };
+    std::ranges::sort(rows_, {}, key);
+    size_t n = 0;
+    for (const SumRow& row : rows_) {
+      if (n > 0 && key(rows_[n - 1]) == key(row)) {
+        rows_[n - 1].sum += row.sum;
+        rows_[n - 1].events += row.events;
+      } else {
+        rows_[n++] = row;
+      }
+    }
+    rows_.resize(n);
+    return rows_;
+  }
+
+ private:
+  static constexpr size_t kNoRow = std::numeric_limits<size_t>::max();
+  struct Last {
+    size_t row = kNoRow;
+    int64_t start_us = 0;
+  };
+  std::vector<SumRow> rows_;
+  std::array<Last, 3> last_;
 };
+
+}  // namespace
+
+struct SettleScratch {
+  rt::TableMemory bytes;  // of all frames, one after another
+  size_t used = 0;
+  std::vector<Item> items, spare_items;
+  std::vector<TokenRow> tokens, spare_tokens;
+};
+
+std::shared_ptr<SettleScratch> MakeSettleScratch() { return std::make_shared<SettleScratch>(); }
+
+namespace {
 
 class SettleJob {
  public:
-  explicit SettleJob(const SettleInput& input) : in_(input) {}
+  SettleJob(const SettleInput& input, SettleScratch* scratch)
+      : in_(input), scratch_(*scratch), items_(scratch->items), tokens_(scratch->tokens) {
+    scratch_.used = 0;
+    items_.clear();
+    tokens_.clear();
+  }
 
   Status Run(SettleOutcome* out) {
     QUIPU_RETURN_IF_ERROR(Load());
     QUIPU_RETURN_IF_ERROR(Index());
-    Sort();
+    SortItems();
     QUIPU_ASSIGN_OR_RETURN(run_, in_.settled->BeginRun());
     QUIPU_RETURN_IF_ERROR(WriteCounters());
     QUIPU_RETURN_IF_ERROR(WriteNames());
@@ -62,23 +141,24 @@ class SettleJob {
     out->commit_us = commit_us_;
     out->newest_own_us = newest_own_us_;
     out->records = items_.size();
+    out->bytes = scratch_.used;
     return OkStatus();
   }
 
  private:
   Status Load() {
-    size_t bytes = 0;
     Status s = ReadFrames(in_.disk, in_.journal_dir, in_.segments, in_.after, in_.through,
                           [&](const FrameHeader& h, std::string_view payload) {
-                            if (bytes > in_.bytes_max) return Status(Code::kConditionNotMet, "enough for one run");
-                            bytes += payload.size();
-                            frames_.push_back({.header = h, .payload = std::string(payload)});
+                            if (scratch_.used > in_.bytes_max) return Status(Code::kConditionNotMet, "enough");
+                            frames_.push_back(h);
+                            Append(payload);
                             return OkStatus();
                           });
     if (!s.ok() && s.code() != Code::kConditionNotMet) return s;
     QUIPU_ASSERT(!frames_.empty(), "nothing between {} and {}", in_.after, in_.through);
-    reached_ = frames_.back().header.first + frames_.back().header.records - 1;
-    commit_us_ = frames_.back().header.commit_us;
+    QUIPU_ASSERT(scratch_.used <= std::numeric_limits<uint32_t>::max(), "{} bytes in one run", scratch_.used);
+    reached_ = frames_.back().first + frames_.back().records - 1;
+    commit_us_ = frames_.back().commit_us;
     QUIPU_ASSIGN_OR_RETURN(auto position, in_.settled->GetMeta(PositionKey(in_.generation, in_.shard)));
     SettledPosition before;
     if (position && !DecodeSettledPosition(*position, &before))
@@ -88,25 +168,27 @@ class SettleJob {
   }
 
   Status Index() {
+    size_t records = 0;
+    for (const FrameHeader& frame : frames_) records += frame.records;
+    MakeRoom(&items_, records);
+    MakeRoom(&tokens_, records);
     Record r;
+    const char* p = bytes();
+    const char* const end = p + scratch_.used;
     for (uint32_t f = 0; f < frames_.size(); ++f) {
-      const Frame& frame = frames_[f];
-      const char* begin = frame.payload.data();
-      const char* end = begin + frame.payload.size();
-      const char* p = begin;
-      for (uint32_t i = 0; i < frame.header.records; ++i) {
+      const FrameHeader& frame = frames_[f];
+      for (uint32_t i = 0; i < frame.records; ++i) {
         const char* at = p;
-        if (!DecodeRecord(&p, end, frame.header.commit_us, &r)) {
-          return Status(Code::kDataLoss,
-                        fmt::format("position {}: the record does not decode", frame.header.first + i));
+        if (!DecodeRecord(&p, end, frame.commit_us, &r)) {
+          return Status(Code::kDataLoss, fmt::format("position {}: the record does not decode", frame.first + i));
         }
-        if (frame.header.first + i <= in_.after) continue;
+        if (frame.first + i <= in_.after) continue;
         switch (r.type) {
           case RecordType::kCounter:
             items_.push_back({.hash = HashCounter(r.counter.ns, r.counter.name),
                               .ns = r.counter.ns,
                               .frame = f,
-                              .offset = static_cast<uint32_t>(at - begin),
+                              .offset = static_cast<uint32_t>(at - bytes()),
                               .ordinal = i});
             count_change_[r.counter.ns] += (r.counter.exists ? 1 : 0) - (r.counter.existed ? 1 : 0);
             break;
@@ -124,97 +206,106 @@ class SettleJob {
     return OkStatus();
   }
 
-  void Decode(const Item& item, CounterRecord* out) const {
-    const Frame& frame = frames_[item.frame];
-    const char* p = frame.payload.data() + item.offset;
-    Record r;
-    bool ok = DecodeRecord(&p, frame.payload.data() + frame.payload.size(), frame.header.commit_us, &r);
-    QUIPU_ASSERT(ok, "a record that decoded before does not decode now");
-    *out = r.counter;
+  const char* bytes() const { return static_cast<const char*>(scratch_.bytes.data()); }
+  void Append(std::string_view payload) {
+    rt::TableMemory& memory = scratch_.bytes;
+    if (memory.bytes() - scratch_.used < payload.size()) {
+      const size_t expected = std::min(in_.bytes_expected, in_.bytes_max + in_.bytes_max / 8);
+      rt::TableMemory larger(std::max(expected, scratch_.used + scratch_.used / 2 + payload.size()));
+      if (scratch_.used > 0) std::memcpy(larger.data(), memory.data(), scratch_.used);
+      memory = std::move(larger);
+    }
+    payload.copy(static_cast<char*>(memory.data()) + scratch_.used, payload.size());
+    scratch_.used += payload.size();
   }
 
-  // By namespace, hash, name, position. Frames and ordinals ascend with the position.
-  void Sort() {
-    std::sort(items_.begin(), items_.end(), [](const Item& a, const Item& b) {
-      if (a.ns != b.ns) return a.ns < b.ns;
-      if (a.hash != b.hash) return a.hash < b.hash;
-      if (a.frame != b.frame) return a.frame < b.frame;
-      return a.ordinal < b.ordinal;
-    });
-    // Equal hashes of different names: rare enough to look at afterwards.
-    for (size_t i = 0; i < items_.size();) {
-      size_t j = i + 1;
-      bool mixed = false;
-      CounterRecord first, other;
-      Decode(items_[i], &first);
-      while (j < items_.size() && items_[j].hash == items_[i].hash && items_[j].ns == items_[i].ns) {
-        Decode(items_[j], &other);
-        mixed |= other.name != first.name;
-        ++j;
-      }
-      if (mixed) {
-        std::stable_sort(items_.begin() + static_cast<ptrdiff_t>(i), items_.begin() + static_cast<ptrdiff_t>(j),
-                         [this](const Item& a, const Item& b) {
-                           CounterRecord x, y;
-                           Decode(a, &x);
-                           Decode(b, &y);
-                           return x.name < y.name;
-                         });
-      }
-      i = j;
-    }
+  // By namespace, hash, position. Offsets ascend with the position.
+  void SortItems() {
+    const auto by_hash = [](const Item& a, const Item& b) {
+      return a.hash != b.hash ? a.hash < b.hash : a.offset < b.offset;
+    };
+    SortByWord(&items_, &scratch_.spare_items, [](const Item& item) { return item.hash; }, by_hash);
+    const bool one_namespace = std::ranges::all_of(items_, [&](const Item& i) { return i.ns == items_.front().ns; });
+    if (!one_namespace) std::ranges::stable_sort(items_, {}, &Item::ns);
   }
+
+  // The record that is a few places on in the order that is being written: it lies anywhere in the bytes.
+  template <class Row>
+  void Prefetch(const Row& row) const {
+    constexpr size_t kLine = 64;
+    const char* const at = bytes() + row.offset;
+    __builtin_prefetch(at);
+    __builtin_prefetch(at + kLine);
+  }
+
+  template <class Row>
+  const CounterRecord& Decode(const Row& row) {
+    const char* p = bytes() + row.offset;
+    bool ok = DecodeRecord(&p, bytes() + scratch_.used, frames_[row.frame].commit_us, &record_);
+    QUIPU_ASSERT(ok, "a record that decoded before does not decode now");
+    return record_.counter;
+  }
+  std::string_view NameOf(const Item& item) const { return NameOfCounterRecord(bytes() + item.offset); }
 
   Status WriteCounters() {
-    CounterRecord r, last;
-    std::string token;
-    for (size_t i = 0; i < items_.size();) {
-      Decode(items_[i], &r);
-      CounterRef counter{.ns = items_[i].ns, .hash = items_[i].hash, .name = r.name};
-      bool existed_first = r.existed;
-      bool changed = false;
-      std::map<SumKey, SumValue> sums;
-      Position last_position = 0;
-      for (; i < items_.size() && items_[i].hash == counter.hash && items_[i].ns == counter.ns; ++i) {
-        Decode(items_[i], &r);
-        if (r.name != counter.name) break;
-        const FrameHeader& header = frames_[items_[i].frame].header;
-        Position position = header.first + items_[i].ordinal;
-        TokenText(r.token_form, r.token, &token);
-        Micros own_us = token.empty() ? kNoTime : TokenOwnTime(token);
-        QUIPU_RETURN_IF_ERROR(run_->AddEvent(counter, EventOf(r, position, token, header.commit_us)));
-        if (!token.empty()) {
-          tokens_.push_back({.print = MakeTokenPrint(in_.token_seed, counter.hash, counter.ns, counter.name, token),
-                             .item = static_cast<uint32_t>(i)});
-          newest_own_us_ = std::max(newest_own_us_, own_us);
-        }
-        if (r.outcome == Outcome::kRefused) continue;
-        if (r.kind == OpKind::kAdd) {
-          for (Interval interval : {Interval::kMinute, Interval::kHour, Interval::kDay}) {
-            SumValue& sum = sums[{interval, IntervalStart(interval, r.event_us)}];
-            sum.sum += r.applied;
-            sum.events += r.events;
-          }
-        }
-        last = r;
-        last_position = position;
-        changed = true;
+    const auto by_name = [this](const Item& a, const Item& b) { return NameOf(a) < NameOf(b); };
+    for (size_t begin = 0, end = 0; begin < items_.size(); begin = end) {
+      bool mixed = false;  // equal hashes of different names
+      for (; end < items_.size() && items_[end].hash == items_[begin].hash && items_[end].ns == items_[begin].ns;
+           ++end) {
+        if (end + kAhead < items_.size()) Prefetch(items_[end + kAhead]);
+        mixed |= end > begin && NameOf(items_[end]) != NameOf(items_[begin]);
       }
-      for (const auto& [key, sum] : sums) {
-        QUIPU_RETURN_IF_ERROR(run_->AddSum(counter, key.interval, key.start_us, sum.sum, sum.events));
+      const std::span<Item> same_hash = std::span(items_).subspan(begin, end - begin);
+      if (mixed) std::ranges::stable_sort(same_hash, by_name);
+      for (size_t i = 0, next = 0; i < same_hash.size(); i = next) {
+        next = mixed ? i + 1 : same_hash.size();
+        while (next < same_hash.size() && NameOf(same_hash[next]) == NameOf(same_hash[i])) ++next;
+        QUIPU_RETURN_IF_ERROR(WriteCounter(begin + i, begin + next));
       }
-      if (!changed) continue;
-      if (last.exists) {
-        QUIPU_RETURN_IF_ERROR(run_->PutCounter(counter, {.value = last.value,
-                                                         .position = last_position,
-                                                         .expiry_ms = QUIPU_PLANTED(130) ? 0 : last.expiry_ms,
-                                                         .last_write_us = last.last_write_us}));
-        if (last.expiry_ms != 0) expiry_rows_.push_back(ExpiryKey(last.expiry_ms, counter.ns, counter.hash));
-        if (!existed_first) names_.push_back({counter.ns, counter.name, true});
-      } else {
-        if (!QUIPU_PLANTED(135)) QUIPU_RETURN_IF_ERROR(run_->DeleteCounter(counter));
-        if (existed_first && !QUIPU_PLANTED(132)) names_.push_back({counter.ns, counter.name, false});
+    }
+    return OkStatus();
+  }
+
+  // All records of one counter.
+  Status WriteCounter(size_t begin, size_t end) {
+    const CounterRef counter{.ns = items_[begin].ns, .hash = items_[begin].hash, .name = NameOf(items_[begin])};
+    bool existed_first = false, changed = false, exists = false;
+    Checkpoint last;
+    sums_.Clear();
+    for (size_t i = begin; i < end; ++i) {
+      const CounterRecord& r = Decode(items_[i]);
+      if (i == begin) existed_first = r.existed;
+      const FrameHeader& header = frames_[items_[i].frame];
+      const SettledEvent event = EventOf(r, header.first + items_[i].ordinal, header.commit_us);
+      QUIPU_RETURN_IF_ERROR(run_->AddEvent(counter, event));
+      if (!event.token.empty()) {
+        tokens_.push_back({.print = MakeTokenPrint(in_.token_seed, counter.hash, counter.ns, counter.name, event.token),
+                           .frame = items_[i].frame,
+                           .offset = items_[i].offset,
+                           .ordinal = items_[i].ordinal});
+        newest_own_us_ = std::max(newest_own_us_, TokenOwnTime(event.token));
       }
+      if (r.outcome == Outcome::kRefused) continue;
+      if (r.kind == OpKind::kAdd) sums_.Add(r);
+      exists = r.exists;
+      last = {.value = r.value,
+              .position = event.position,
+              .expiry_ms = QUIPU_PLANTED(130) ? 0 : r.expiry_ms,
+              .last_write_us = r.last_write_us};
+      changed = true;
+    }
+    for (const SumRow& row : sums_.Finish()) {
+      QUIPU_RETURN_IF_ERROR(run_->AddSum(counter, row.interval, row.start_us, row.sum, row.events));
+    }
+    if (!changed) return OkStatus();
+    if (exists) {
+      QUIPU_RETURN_IF_ERROR(run_->PutCounter(counter, last));
+      if (last.expiry_ms != 0) expiry_rows_.push_back(ExpiryKey(last.expiry_ms, counter.ns, counter.hash));
+      if (!existed_first) names_.push_back({counter.ns, counter.name, true});
+    } else {
+      if (!QUIPU_PLANTED(135)) QUIPU_RETURN_IF_ERROR(run_->DeleteCounter(counter));
+      if (existed_first && !QUIPU_PLANTED(132)) names_.push_back({counter.ns, counter.name, false});
     }
     return OkStatus();
   }
@@ -229,18 +320,19 @@ class SettleJob {
   }
 
   Status WriteTokens() {
-    std::sort(tokens_.begin(), tokens_.end(), [](const TokenRow& a, const TokenRow& b) {
-      return std::tie(a.print, a.item) < std::tie(b.print, b.item);
-    });
-    CounterRecord r;
+    SortByWord(
+        &tokens_, &scratch_.spare_tokens, [](const TokenRow& row) { return row.print.hi; },
+        [](const TokenRow& a, const TokenRow& b) {
+          return a.print != b.print ? a.print < b.print : a.offset < b.offset;
+        });
     for (size_t i = 0; i < tokens_.size(); ++i) {
+      if (i + kAhead < tokens_.size()) Prefetch(tokens_[i + kAhead]);
       // A token whose protection was over may come again within one run: the later one counts.
       if (i + 1 < tokens_.size() && tokens_[i + 1].print == tokens_[i].print) continue;
-      const Item& item = items_[tokens_[i].item];
-      const FrameHeader& header = frames_[item.frame].header;
-      Decode(item, &r);
+      const TokenRow& row = tokens_[i];
+      const FrameHeader& header = frames_[row.frame];
       QUIPU_RETURN_IF_ERROR(
-          run_->AddToken(tokens_[i].print, EventOf(r, header.first + item.ordinal, {}, header.commit_us)));
+          run_->AddToken(row.print, EventOf(Decode(row), header.first + row.ordinal, header.commit_us)));
     }
     return OkStatus();
   }
@@ -300,6 +392,7 @@ class SettleJob {
   }
 
   static constexpr size_t kSpentExpiriesMax = 100'000;
+  static constexpr size_t kAhead = 16;  // records whose memory is on its way
   struct NameRow {
     NamespaceId ns;
     std::string_view name;
@@ -308,10 +401,13 @@ class SettleJob {
 
   const SettleInput& in_;
   std::unique_ptr<SettleRun> run_;
-  std::vector<Frame> frames_;
-  std::vector<Item> items_;
-  std::vector<TokenRow> tokens_;
+  SettleScratch& scratch_;
+  std::vector<Item>& items_;
+  std::vector<TokenRow>& tokens_;
+  std::vector<FrameHeader> frames_;
   std::vector<NameRow> names_;
+  Sums sums_;
+  Record record_;  // what Decode returned last
   std::vector<std::string> expiry_rows_;
   std::map<NamespaceId, int64_t> count_change_;
   std::map<NamespaceId, std::string_view> namespaces_;
@@ -326,134 +422,8 @@ class SettleJob {
 SettleOutcome Settle(const SettleInput& input) {
   SettleOutcome out;
   std::lock_guard changing(input.settled->changing());
-  out.status = SettleJob(input).Run(&out);
+  out.status = SettleJob(input, input.scratch ? input.scratch.get() : MakeSettleScratch().get()).Run(&out);
   return out;
-}
-
-TokenResult ResultOf(const CounterRecord& r, Position position, Micros own_us, Micros commit_us) {
-  TokenResult t;
-  t.kind = r.kind;
-  t.outcome = r.outcome;
-  t.existed = r.existed;
-  t.exists = r.exists;
-  t.delta = r.kind == OpKind::kAdd || r.kind == OpKind::kSet ? r.delta : 0;
-  t.value = r.value;
-  t.applied = r.applied;
-  t.expiry_ms = r.expiry_ms;
-  t.event_us = r.event_us;
-  t.last_write_us = r.last_write_us;
-  t.kept_from_us = TokenKeptFrom(own_us, commit_us);
-  t.position = position;
-  t.content = r.content;
-  if (t.content == 0 && r.token_form != TokenForm::kNone) {
-    // A plain add's digest follows from its delta and is not stored.
-    Op op;
-    op.kind = OpKind::kAdd;
-    op.delta = r.delta;
-    t.content = ContentDigest(op);
-  }
-  return t;
-}
-
-SettledEvent EventOf(const CounterRecord& r, Position position, std::string_view token, Micros commit_us) {
-  return {.position = position,
-          .kind = r.kind,
-          .outcome = r.outcome,
-          .existed = r.existed,
-          .exists = r.exists,
-          .events = r.events,
-          .delta = r.kind == OpKind::kAdd || r.kind == OpKind::kSet ? r.delta : 0,
-          .applied = r.applied,
-          .value = r.value,
-          .expiry_ms = r.expiry_ms,
-          .event_us = r.event_us,
-          .last_write_us = r.last_write_us,
-          .commit_us = commit_us,
-          .content = r.content,
-          .token = token};
-}
-
-int64_t IntervalStart(Interval interval, Micros event_us) {
-  constexpr int64_t kMinuteUs = 60'000'000, kHourUs = 60 * kMinuteUs, kDayUs = 24 * kHourUs;
-  int64_t width = interval == Interval::kMinute ? kMinuteUs : interval == Interval::kHour ? kHourUs : kDayUs;
-  int64_t us = std::max(event_us, std::numeric_limits<int64_t>::min() + kDayUs);
-  int64_t within = us % width;
-  return us - (within < 0 ? within + width : within);
-}
-
-bool BeginsStep(std::string_view payload, Micros frame_us, StepRecord* step) {
-  const char* p = payload.data();
-  Record r;
-  if (payload.empty() || (payload[0] & 7) != static_cast<int>(RecordType::kStep) ||
-      !DecodeRecord(&p, payload.data() + payload.size(), frame_us, &r)) {
-    return false;
-  }
-  *step = r.step;
-  return true;
-}
-
-TokenPrint MakeTokenPrint(uint64_t seed, uint64_t counter_hash, NamespaceId ns, std::string_view name,
-                          std::string_view token) {
-  // The namespace is no part of the seed: for short inputs XXH3 adds the seed to the bytes, so that "c16" in namespace
-  // 1 and "c17" in namespace 2 would be one counter here.
-  uint64_t counter = XXH3_64bits_withSeed(name.data(), name.size(), seed) ^ ns * 0x9E3779B97F4A7C15ull ^ counter_hash;
-  if (QUIPU_PLANTED(126)) counter = seed;
-  XXH128_hash_t h = XXH3_128bits_withSeed(token.data(), token.size(), counter);
-  return {.hi = h.high64, .lo = h.low64};
-}
-
-std::string PositionKey(std::string_view generation, uint32_t shard) {
-  return fmt::format("{}{}/{:08x}", kPositionPrefix, generation, shard);
-}
-
-std::string EncodeSettledPosition(const SettledPosition& p) {
-  char buffer[3 * kVarintBytesMax];
-  char* end = PutVarint(buffer, p.position);
-  end = PutSigned(end, p.commit_us);
-  end = PutSigned(end, p.newest_own_us);
-  return std::string(buffer, static_cast<size_t>(end - buffer));
-}
-
-bool DecodeSettledPosition(std::string_view bytes, SettledPosition* p) {
-  const char* end = bytes.data() + bytes.size();
-  const char* at = GetVarint(bytes.data(), end, &p->position);
-  if (!at || !(at = GetSigned(at, end, &p->commit_us)) || !(at = GetSigned(at, end, &p->newest_own_us))) return false;
-  return at == end;
-}
-
-std::string CountKey(uint32_t shard, NamespaceId ns) {
-  char buffer[8];
-  PutBig32(PutBig32(buffer, shard), ns);
-  return std::string(kCountPrefix) + std::string(buffer, sizeof buffer);
-}
-bool DecodeCountKey(std::string_view key, uint32_t* shard, NamespaceId* ns) {
-  if (key.size() != kCountPrefix.size() + 8 || !key.starts_with(kCountPrefix)) return false;
-  *shard = __builtin_bswap32(GetFixed<uint32_t>(key.data() + kCountPrefix.size()));
-  *ns = __builtin_bswap32(GetFixed<uint32_t>(key.data() + kCountPrefix.size() + 4));
-  return *ns <= kNamespaceIdMax;
-}
-std::string NamespaceKey(NamespaceId ns) {
-  char buffer[4];
-  PutBig32(buffer, ns);
-  return std::string(kNamespacePrefix) + std::string(buffer, sizeof buffer);
-}
-std::string SourceKey(uint64_t hi, uint64_t lo) {
-  char buffer[16];
-  PutBig64(PutBig64(buffer, hi), lo);
-  return std::string(kSourcePrefix) + std::string(buffer, sizeof buffer);
-}
-std::string ExpiryKey(int64_t expiry_ms, NamespaceId ns, uint64_t hash) {
-  char buffer[20];
-  PutBig64(PutBig32(PutBig64(buffer, static_cast<uint64_t>(expiry_ms)), ns), hash);
-  return std::string(kExpiryPrefix) + std::string(buffer, sizeof buffer);
-}
-bool DecodeExpiryKey(std::string_view key, int64_t* expiry_ms, NamespaceId* ns, uint64_t* hash) {
-  if (key.size() != kExpiryPrefix.size() + 20 || !key.starts_with(kExpiryPrefix)) return false;
-  const char* p = key.data() + kExpiryPrefix.size();
-  *expiry_ms = static_cast<int64_t>(__builtin_bswap64(GetFixed<uint64_t>(p)));
-  *ns = __builtin_bswap32(GetFixed<uint32_t>(p + 8));
-  *hash = __builtin_bswap64(GetFixed<uint64_t>(p + 12));
-  return *expiry_ms > 0 && *ns <= kNamespaceIdMax;
 }
 
 }  // namespace quipu::store

@@ -213,7 +213,7 @@ TEST(Settler, ARefusalKeepsItsTokenAndChangesNothing) {
   EXPECT_THAT(bench.Names(), ElementsAre("a"));
   EXPECT_EQ(bench.Count(0), 1u);
   for (std::string_view name : {"a", "missing"}) {
-    auto event = bench.settled_->FindToken(MakeTokenPrint(77, Bench::Ref(name).hash, 0, name, "t"), 0);
+    auto event = bench.settled_->FindToken(MakeTokenPrint(77, Bench::Ref(name).hash, 0, name, PackToken("t")), 0);
     ASSERT_TRUE(event.ok() && event->has_value()) << name;
     EXPECT_EQ((*event)->outcome, Outcome::kRefused);
     EXPECT_EQ((*event)->delta, 100);
@@ -348,7 +348,7 @@ TEST(Settler, ATokenUsedAgainInOneRunStandsForTheLaterEvent) {
   r.value = 2;
   Position second = bench.Write(r);
   bench.SettleAll();
-  auto event = bench.settled_->FindToken(MakeTokenPrint(77, Bench::Ref("a").hash, 0, "a", "t"), 0);
+  auto event = bench.settled_->FindToken(MakeTokenPrint(77, Bench::Ref("a").hash, 0, "a", PackToken("t")), 0);
   ASSERT_TRUE(event.ok() && event->has_value());
   EXPECT_EQ((*event)->position, second);
 }

@@ -19,7 +19,7 @@ ShardOptions WithinMemory(ShardOptions options) {
   tokens.entries_max = std::clamp(entries, tokens.entries_first, std::max(tokens.entries_first, tokens.entries_max));
   const uint64_t smaller = std::min(options.tokens_bytes_max, options.counters_bytes_max);
   options.settle_bytes = std::min(options.settle_bytes, smaller / 8);
-  options.journal.unsettled_bytes_soft = std::min(8 * options.settle_bytes, smaller / 8 * 3);
+  options.journal.unsettled_bytes_soft = std::min(4 * options.settle_bytes, smaller / 8 * 3);
   return options;
 }
 
@@ -137,8 +137,7 @@ Status Shard::ReplayFrame(const FrameHeader& header, std::string_view payload) {
         if (r.ns >= namespaces_->all().size()) return Status(Code::kDataLoss, fmt::format("no namespace {}", r.ns));
         uint64_t hash = HashCounter(r.ns, r.name);
         if (r.token_form != TokenForm::kNone) {
-          std::string token;
-          TokenText(r.token_form, r.token, &token);
+          const TokenBytes token = TokenOf(r);
           Micros own_us = TokenOwnTime(token);
           tokens_.Insert(MakeTokenPrint(context_.token_seed, hash, r.ns, r.name, token),
                          ResultOf(r, position, own_us, header.commit_us), own_us, header.commit_us);

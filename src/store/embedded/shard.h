@@ -37,7 +37,7 @@ struct ShardOptions {
   JournalOptions journal;
   size_t counters_bytes_max = 4ull << 30;   // hot counters; beyond it settled ones are dropped from memory
   size_t tokens_bytes_max = 4ull << 30;     // tokens of the recent past
-  uint64_t settle_bytes = 128ull << 20;     // settle when this much journal is unsettled: bounds recovery
+  uint64_t settle_bytes = 256ull << 20;     // settle when this much journal is unsettled: bounds recovery
   int64_t settle_interval_us = 60'000'000;  // and at least this often while there is anything to settle
   size_t sources_max = 65'536;              // sources known; up to 4 KiB each, all in memory
   TokenWindow::Options tokens;
@@ -175,8 +175,9 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
 
   // ---- ops (shard_submit.cc)
   struct Prepared {  // what the first pass over a batch works out for an op
+    TokenBytes token;
     TokenPrint print;
-    Micros own_us;  // the token's own time
+    Micros own_us = kNoTime;  // the token's own time
     // Where the sorted runs were asked already: their answer.
     const TokenLookup* lookup = nullptr;
   };
@@ -197,7 +198,9 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   Result<CounterSlot*> FindOrLoad(uint64_t hash, NamespaceId ns, std::string_view name);
   CounterState StateOf(const CounterSlot* slot) const;
   // Appends the record of a decided mutation and updates the counter's line. Returns the record's position.
-  Position Commit(Op* op, CounterSlot** slot, const CounterState& before, const CounterState& after, bool urgent);
+  // `token`: kept with it, empty if none.
+  Position Commit(Op* op, const TokenBytes& token, CounterSlot** slot, const CounterState& before,
+                  const CounterState& after, bool urgent);
   void AppendExpiredDelete(CounterSlot* slot, bool urgent);
   void NoteCreated(const Op& op, Position position);
   void SetSlot(CounterSlot* slot, const CounterState& state, Position position);
@@ -209,7 +212,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   // Whether what was appended from this position on, if anything, is all in the open frame.
   bool InOpenFrame(Position first) const { return journal_->next() == first || journal_->open_first() <= first; }
   void Finish(Batch* batch);
-  TokenPrint PrintOf(const Op& op) const;
+  void PrepareToken(const Op& op, Prepared* prepared) const;
 
   // ---- groups (shard_group.cc)
   struct Member {
@@ -344,6 +347,8 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   int64_t last_seen_wall_us_ = 0, last_seen_mono_us_ = 0;
   int64_t hold_tokens_until_mono_us_ = 0;  // after a forward jump of the wall clock nothing is forgotten early
   Status settle_error_;
+  std::shared_ptr<SettleScratch>
+      settle_scratch_;  // kept until a settle was small: fresh memory costs as much as sorting
   std::vector<std::function<void(Status)>> settle_waiters_;
   int journal_readers_ = 0;       // jobs that read segments: nothing is recycled meanwhile
   uint32_t sweep_partition_ = 0;  // where the sweep goes on

@@ -126,7 +126,7 @@ void Shard::DecideWhole(Op* op, const Namespace& ns, const std::vector<Member>& 
     CounterState after;
     const Effect effect = Decide(before, now_ms_, EventTime(one, now_us_), &one, &after);
     if (effect == Effect::kChanged) {
-      one.position = Commit(&one, &slot, before, after, urgent);
+      one.position = Commit(&one, {}, &slot, before, after, urgent);
       if (urgent) Gate(one.position);
       if (!frame) frame = journal_->frame_serial();
       QUIPU_ASSERT(*frame == journal_->frame_serial(), "a second frame; {} bytes were reserved", bytes);

@@ -38,7 +38,8 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
   std::string key = fmt::format("{}/{}", op->ns, op->name);
   if (op->kind == OpKind::kTokenOutcome) {
     if (paper->tokens.contains(fmt::format("{}/{}", key, op->token))) return Code::kOk;
-    Prepared prepared{.print = PrintOf(*op), .own_us = TokenOwnTime(op->token)};
+    Prepared prepared;
+    PrepareToken(*op, &prepared);
     bool found = false;
     TokenResult known;
     if (Code code = FindToken(prepared, ns, &found, &known); code != Code::kOk) return code;
@@ -56,7 +57,8 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
   }
   if (op->token.empty() && ns.settings.token_required && !op->in_source_step) return Code::kTokenRequired;
   if (!op->token.empty() && ns.settings.durability != Durability::kMemory) {
-    Prepared prepared{.print = PrintOf(*op), .own_us = TokenOwnTime(op->token)};
+    Prepared prepared;
+    PrepareToken(*op, &prepared);
     Micros claimed_us = ClaimedTokenTime(*op, now_us_);
     if (Code code = CheckTokenTime(ns, prepared.own_us, claimed_us, now_us_); code != Code::kOk) return code;
     bool found = false;

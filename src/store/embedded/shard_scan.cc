@@ -280,7 +280,7 @@ void Shard::Events(EventsOp* op) {
                   .value = e.value,
                   .events = e.events,
                   .event_us = e.event_us,
-                  .token = std::string(e.token)});
+                  .token = TokenText(e.token)});
     });
     if (!job->status.ok() || job->more) return;
     auto row = context.settled->GetMeta(PositionKey(context.position_generation, context.identity.shard));
@@ -312,8 +312,7 @@ void Shard::Events(EventsOp* op) {
                                                .value = r.value,
                                                .events = r.events,
                                                .event_us = r.event_us,
-                                               .token = {}};
-                              TokenText(r.token_form, r.token, &entry.token);
+                                               .token = TokenText(TokenOf(r))};
                               if (!add(std::move(entry))) return Status(Code::kConditionNotMet, "the page is full");
                             }
                             return OkStatus();

@@ -190,6 +190,7 @@ void Shard::StartSettle() {
   last_settle_mono_us_ = loop_->MonoMicros();
   if (QUIPU_PLANTED(107)) journal_->Release(Visible());
   auto outcome = std::make_shared<SettleOutcome>();
+  if (!settle_scratch_) settle_scratch_ = MakeSettleScratch();
   SettleInput input{.disk = context_.disk,
                     .settled = context_.settled,
                     .journal_dir = context_.journal_dir,
@@ -199,7 +200,9 @@ void Shard::StartSettle() {
                     .token_seed = context_.token_seed,
                     .after = settled_,
                     .through = Visible(),
-                    .bytes_max = options_.settle_bytes};
+                    .bytes_max = options_.settle_bytes,
+                    .bytes_expected = journal_->unsettled_bytes(),
+                    .scratch = settle_scratch_};
   loop_->RunOnWorker(
       rt::Worker::kSettle, [input, outcome] { *outcome = Settle(input); },
       [this, alive = alive_, outcome] {
@@ -220,6 +223,7 @@ void Shard::OnSettled(const SettleOutcome& outcome) {
     ReleaseJournal();
     KeepWithinMemory();
   }
+  if (outcome.bytes < options_.settle_bytes / 2) settle_scratch_.reset();
   auto waiters = std::exchange(settle_waiters_, {});
   if (outcome.status.ok() && settled_ < Visible() && !waiters.empty()) {
     settle_waiters_ = std::move(waiters);

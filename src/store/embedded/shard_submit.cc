@@ -20,8 +20,11 @@ void FailBatch(Batch* batch, Code code) {
   for (Op& op : batch->ops) FailOp(&op, code);
 }
 
-TokenPrint Shard::PrintOf(const Op& op) const {
-  return MakeTokenPrint(context_.token_seed, op.hash, op.ns, op.name, op.token);
+void Shard::PrepareToken(const Op& op, Prepared* prepared) const {
+  prepared->token = PackToken(op.token);
+  prepared->own_us = TokenOwnTime(prepared->token);
+  if (op.token.empty()) return;
+  prepared->print = MakeTokenPrint(context_.token_seed, op.hash, op.ns, op.name, prepared->token);
 }
 
 CounterState Shard::StateOf(const CounterSlot* slot) const {
@@ -89,7 +92,8 @@ void Shard::AppendExpiredDelete(CounterSlot* slot, bool urgent) {
   SetSlot(slot, CounterState(), position);
 }
 
-Position Shard::Commit(Op* op, CounterSlot** slot, const CounterState& before, const CounterState& after, bool urgent) {
+Position Shard::Commit(Op* op, const TokenBytes& token, CounterSlot** slot, const CounterState& before,
+                       const CounterState& after, bool urgent) {
   if (*slot && (*slot)->exists && !before.exists && !QUIPU_PLANTED(137)) AppendExpiredDelete(*slot, urgent);
   char* at = journal_->Reserve(kRecordBytesMax);
   Micros frame_us = journal_->frame_us();
@@ -127,11 +131,9 @@ Position Shard::Commit(Op* op, CounterSlot** slot, const CounterState& before, c
   r.expiry_ms = after.exists ? after.expiry_ms : 0;
   r.event_us = op->event_us;
   r.last_write_us = after.last_write_us;
-  TokenBytes packed;
   if (with_token) {
-    packed = PackToken(op->token);
-    r.token_form = packed.form;
-    r.token = packed.form == TokenForm::kText ? op->token : std::string_view(packed.packed.data(), 16);
+    r.token_form = token.form;
+    r.token = token.bytes();
     if (!plain) r.content = ContentDigest(*op);
   }
   SumSlots slots;
@@ -313,7 +315,7 @@ void Shard::DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns
     if (urgent && slot) Gate(slot->position);
     return;
   }
-  op->position = Commit(op, &slot, before, after, urgent);
+  op->position = Commit(op, prepared.token, &slot, before, after, urgent);
   if (urgent) Gate(op->position);
   if (op->kind == OpKind::kAdd && effect == Effect::kChanged) ++info_.adds;
   if (!keeps_token) return;
@@ -391,16 +393,13 @@ void Shard::DecideOps(std::span<Op> ops) {
   std::vector<TokenLookup> lookups;
   while (!ops.empty()) {
     size_t n = std::min(ops.size(), kWindow);
+    for (size_t i = 0; i < n; ++i) counters_.PrefetchPart(ops[i].hash);
     for (size_t i = 0; i < n; ++i) {
       const Op& op = ops[i];
       counters_.Prefetch(op.hash);
       prepared[i].lookup = nullptr;
-      if (op.token.empty()) {
-        prepared[i].own_us = kNoTime;
-        continue;
-      }
-      prepared[i].own_us = TokenOwnTime(op.token);
-      prepared[i].print = PrintOf(op);
+      PrepareToken(op, &prepared[i]);
+      if (op.token.empty()) continue;
       tokens_.Prefetch(prepared[i].print, prepared[i].own_us == kNoTime ? INT64_MIN : prepared[i].own_us);
     }
     if (tokens_.complete_since_us() != INT64_MIN) LookUpTokens(ops.first(n), {prepared, n}, &lookups);
