@@ -34,8 +34,6 @@ constexpr std::array<int8_t, 256> DigitTable(std::string_view digits, Case lette
   return table;
 }
 
-constexpr auto kHexStrict = DigitTable(kHexDigits, Case::kStrict);
-constexpr auto kHexEither = DigitTable(kHexDigits, Case::kEither);
 constexpr auto kCrockfordStrict = DigitTable(kCrockfordDigits, Case::kStrict);
 constexpr auto kCrockfordEither = DigitTable(kCrockfordDigits, Case::kEither);
 
@@ -45,37 +43,45 @@ void ShiftIn(Bits128* b, int bits, int8_t digit) {
   b->lo = b->lo << bits | static_cast<uint64_t>(digit);
 }
 
-// Appends `n` hexadecimal digits. What is no digit makes *bad negative; it is looked at once, after all digits.
-[[gnu::always_inline]] inline void ShiftInHex(const char* p, size_t n, const std::array<int8_t, 256>& digits,
-                                              uint64_t* v, int* bad) {
-  for (size_t i = 0; i < n; i++) {
-    const int8_t digit = digits[static_cast<unsigned char>(p[i])];
-    *bad |= digit;
-    *v = *v << 4 | static_cast<uint64_t>(digit & 15);
+// Eight hexadecimal digits, one in each byte of `text`, the first one in the lowest: their value. *bad becomes another
+// number than 0 where a byte is no digit. All bytes are worked on at once; no step carries from one to the next.
+uint64_t EightHexDigits(uint64_t text, Case letters, uint64_t* bad) {
+  constexpr uint64_t kEach = 0x0101010101010101u;
+  if (letters == Case::kEither) {
+    *bad |= ~(text | text << 1) & kEach * 0x40;  // 0x20 must be there or 0x40, or a control character became a digit
+    text |= kEach * 0x20;
   }
+  const uint64_t letter = text >> 6 & kEach;
+  const uint64_t digit = (text & kEach * 0x0f) + 9 * letter;
+  const uint64_t spelled = digit + kEach * '0' + letter * ('a' - '0' - 10);
+  const uint64_t ten_or_more = (digit + kEach * 6) >> 4 & kEach;
+  *bad |= (text ^ spelled) | (digit & kEach * 0xf0) | (ten_or_more ^ letter);
+  uint64_t v = (digit << 4 | digit >> 8) & 0x00ff00ff00ff00ffu;
+  v = (v | v >> 8) & 0x0000ffff0000ffffu;
+  return __builtin_bswap32(static_cast<uint32_t>(v | v >> 16));
 }
 
-std::optional<Bits128> ParseUuid(std::string_view t, const std::array<int8_t, 256>& digits) {
+std::optional<Bits128> ParseUuid(std::string_view t, Case letters) {
   if (t.size() != kUuidChars) return std::nullopt;
   const char* const p = t.data();
   if (p[8] != '-' || p[13] != '-' || p[18] != '-' || p[23] != '-') return std::nullopt;
-  Bits128 out;
-  int bad = 0;
-  ShiftInHex(p, 8, digits, &out.hi, &bad);
-  ShiftInHex(p + 9, 4, digits, &out.hi, &bad);
-  ShiftInHex(p + 14, 4, digits, &out.hi, &bad);
-  ShiftInHex(p + 19, 4, digits, &out.lo, &bad);
-  ShiftInHex(p + 24, 12, digits, &out.lo, &bad);
-  return bad < 0 ? std::nullopt : std::optional(out);
+  const auto four = [p](size_t at) { return uint64_t{GetFixed<uint32_t>(p + at)}; };
+  const auto eight = [p](size_t at) { return GetFixed<uint64_t>(p + at); };
+  uint64_t bad = 0;
+  const uint64_t a = EightHexDigits(eight(0), letters, &bad);
+  const uint64_t b = EightHexDigits(four(9) | four(14) << 32, letters, &bad);
+  const uint64_t c = EightHexDigits(four(19) | four(24) << 32, letters, &bad);
+  const uint64_t d = EightHexDigits(eight(28), letters, &bad);
+  if (bad != 0) return std::nullopt;
+  return Bits128{.hi = a << 32 | b, .lo = c << 32 | d};
 }
 
 std::optional<Bits128> ParseHex32(std::string_view t) {
   if (t.size() != kHexChars) return std::nullopt;
-  Bits128 out;
-  int bad = 0;
-  ShiftInHex(t.data(), 16, kHexStrict, &out.hi, &bad);
-  ShiftInHex(t.data() + 16, 16, kHexStrict, &out.lo, &bad);
-  return bad < 0 ? std::nullopt : std::optional(out);
+  uint64_t bad = 0, words[4];
+  for (size_t i = 0; i < 4; ++i) words[i] = EightHexDigits(GetFixed<uint64_t>(t.data() + 8 * i), Case::kStrict, &bad);
+  if (bad != 0) return std::nullopt;
+  return Bits128{.hi = words[0] << 32 | words[1], .lo = words[2] << 32 | words[3]};
 }
 
 std::optional<Bits128> ParseUlid(std::string_view t, const std::array<int8_t, 256>& digits) {
@@ -129,7 +135,7 @@ Micros TokenOwnTime(std::string_view token) {
   if (token.size() == kUuidChars && token[14] == '7') {
     bool variant = std::string_view("89abAB").find(token[19]) != std::string_view::npos;
     if (!variant) return kNoTime;
-    auto bits = ParseUuid(token, kHexEither);
+    auto bits = ParseUuid(token, Case::kEither);
     return bits ? TimeOfUpper48(*bits) : kNoTime;
   }
   if (token.size() == kUlidChars) {
@@ -151,7 +157,7 @@ std::string MakeUuidV7(int64_t unix_ms, uint64_t random_a, uint64_t random_b) {
 
 TokenBytes PackToken(std::string_view token) {
   if (token.empty()) return {};
-  if (auto bits = ParseUuid(token, kHexStrict)) return Packed(TokenForm::kUuid, *bits);
+  if (auto bits = ParseUuid(token, Case::kStrict)) return Packed(TokenForm::kUuid, *bits);
   if (auto bits = ParseHex32(token)) return Packed(TokenForm::kHex32, *bits);
   if (auto bits = ParseUlid(token, kCrockfordStrict)) return Packed(TokenForm::kUlid, *bits);
   TokenBytes text;

@@ -65,6 +65,34 @@ TEST(PackToken, ShrinksTheCommonFormsToFixedBytes) {
   EXPECT_EQ(packed("7ZZZZZZZZZZZZZZZZZZZZZZZZZ"), "4:ffffffffffffffffffffffffffffffff");
 }
 
+// Eight digits are read at once: every byte in every place is a digit or not, by itself.
+TEST(PackToken, KnowsADigitInEveryPlace) {
+  const std::string uuid = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f", hex = "017f22e279b07cc398c4dc0c0c07398f";
+  for (int byte = 0; byte < 256; ++byte) {
+    const auto c = static_cast<char>(byte);
+    const bool lower = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'), either = lower || (c >= 'A' && c <= 'F');
+    for (size_t i = 0; i < uuid.size(); ++i) {
+      std::string t = uuid;
+      t[i] = c;
+      const bool hyphen = uuid[i] == '-';
+      EXPECT_EQ(PackToken(t).form == TokenForm::kUuid, hyphen ? c == '-' : lower) << i << " " << byte;
+      if (lower && !hyphen) {
+        EXPECT_EQ(TokenText(PackToken(t)), t);
+      }
+      if (i == 14 || i == 19) continue;  // version and variant
+      EXPECT_EQ(TokenOwnTime(t) != kNoTime, hyphen ? c == '-' : either) << i << " " << byte;
+    }
+    for (size_t i = 0; i < hex.size(); ++i) {
+      std::string t = hex;
+      t[i] = c;
+      EXPECT_EQ(PackToken(t).form == TokenForm::kHex32, lower) << i << " " << byte;
+      if (lower) {
+        EXPECT_EQ(TokenText(PackToken(t)), t);
+      }
+    }
+  }
+}
+
 TEST(PackToken, LeavesEverythingElseAsText) {
   EXPECT_EQ(PackToken("").form, TokenForm::kNone);
   for (std::string_view t : {"x", "017F22E2-79B0-7CC3-98C4-DC0C0C07398F", "D41D8CD98F00B204E9800998ECF8427E",

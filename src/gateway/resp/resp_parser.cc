@@ -18,11 +18,17 @@ enum class Line : uint8_t { kOk, kNeedMore, kBad, kTooLong };
 
 // The number of a length line, from behind its type byte to behind its "\r\n".
 Line ReadLength(const char*& p, const char* end, int64_t* value) {
+  // One or two digits, as nearly all have.
+  const auto digit_at = [&p](size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(p[i]) - '0'); };
   if (end - p >= 3 && p[1] == '\r' && p[2] == '\n') {
-    auto digit = static_cast<unsigned>(static_cast<unsigned char>(p[0]) - '0');
-    if (digit > 9) return Line::kBad;
-    *value = digit;
+    if (digit_at(0) > 9) return Line::kBad;
+    *value = digit_at(0);
     p += 3;
+    return Line::kOk;
+  }
+  if (end - p >= 4 && p[2] == '\r' && p[3] == '\n' && digit_at(0) - 1 < 9 && digit_at(1) <= 9) {
+    *value = digit_at(0) * 10 + digit_at(1);
+    p += 4;
     return Line::kOk;
   }
   auto available = static_cast<size_t>(end - p);

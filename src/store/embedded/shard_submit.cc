@@ -23,7 +23,6 @@ void FailBatch(Batch* batch, Code code) {
 void Shard::PrepareToken(const Op& op, Prepared* prepared) const {
   prepared->token = PackToken(op.token);
   prepared->own_us = TokenOwnTime(prepared->token);
-  if (op.token.empty()) return;
   prepared->print = MakeTokenPrint(context_.token_seed, op.hash, op.ns, op.name, prepared->token);
 }
 
@@ -398,8 +397,11 @@ void Shard::DecideOps(std::span<Op> ops) {
       const Op& op = ops[i];
       counters_.Prefetch(op.hash);
       prepared[i].lookup = nullptr;
+      if (op.token.empty()) {
+        prepared[i].own_us = kNoTime;
+        continue;
+      }
       PrepareToken(op, &prepared[i]);
-      if (op.token.empty()) continue;
       tokens_.Prefetch(prepared[i].print, prepared[i].own_us == kNoTime ? INT64_MIN : prepared[i].own_us);
     }
     if (tokens_.complete_since_us() != INT64_MIN) LookUpTokens(ops.first(n), {prepared, n}, &lookups);
