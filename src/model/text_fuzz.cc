@@ -17,8 +17,7 @@ void Token(std::string_view text) {
   if (!CheckToken(text).ok()) return;
   const TokenBytes packed = PackToken(text);
   if (packed.form == TokenForm::kText) return;
-  std::string again;
-  UnpackToken(packed.form, packed.packed.data(), &again);
+  const std::string again = TokenText(packed);
   QUIPU_ASSERT(again == text, "a token of {} bytes comes back as another one", text.size());
   const Micros own = TokenOwnTime(text);
   QUIPU_ASSERT(own == TokenOwnTime(again), "a token's own time is {} and {}", own, TokenOwnTime(again));
