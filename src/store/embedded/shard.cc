@@ -107,6 +107,13 @@ Status Shard::ReplayFrame(const FrameHeader& header, std::string_view payload) {
   const char* end = p + payload.size();
   Position position = header.first;
   Record record;
+  std::array<Replayed, kWindow> window;
+  size_t n = 0;
+  const auto apply = [&] {
+    for (size_t i = 0; i < n; ++i) counters_.Prefetch(window[i].hash);
+    for (size_t i = 0; i < n; ++i) Replay(window[i], header.commit_us);
+    n = 0;
+  };
   for (uint32_t i = 0; i < header.records; ++i, ++position) {
     if (!DecodeRecord(&p, end, header.commit_us, &record)) {
       return Status(Code::kDataLoss, fmt::format("record {} of {} does not decode", i + 1, header.records));
@@ -135,28 +142,39 @@ Status Shard::ReplayFrame(const FrameHeader& header, std::string_view payload) {
       case RecordType::kCounter: {
         const CounterRecord& r = record.counter;
         if (r.ns >= namespaces_->all().size()) return Status(Code::kDataLoss, fmt::format("no namespace {}", r.ns));
-        uint64_t hash = HashCounter(r.ns, r.name);
+        Replayed& next = window[n++];
+        next = {.record = r, .hash = HashCounter(r.ns, r.name), .position = position};
+        counters_.PrefetchPart(next.hash);
         if (r.token_form != TokenForm::kNone) {
           const TokenBytes token = TokenOf(r);
-          Micros own_us = TokenOwnTime(token);
-          tokens_.Insert(MakeTokenPrint(context_.token_seed, hash, r.ns, r.name, token),
-                         ResultOf(r, position, own_us, header.commit_us), own_us, header.commit_us);
+          next.own_us = TokenOwnTime(token);
+          next.print = MakeTokenPrint(context_.token_seed, next.hash, r.ns, r.name, token);
+          tokens_.Prefetch(next.print, next.own_us);
         }
-        if (r.outcome == Outcome::kRefused) break;
-        CounterSlot* slot = counters_.Find(hash, r.ns, r.name);
-        if (!slot) slot = counters_.Insert(hash, r.ns, r.name);
-        CounterState state;
-        if (r.exists)
-          state = {.value = r.value, .expiry_ms = r.expiry_ms, .last_write_us = r.last_write_us, .exists = true};
-        SetSlot(slot, state, position);
-        if (r.exists != r.existed) counts_.Add(r.ns, r.exists ? 1 : ~uint64_t{0});
-        if (QUIPU_PLANTED(116) && r.exists != r.existed) counts_.Add(r.ns, r.exists ? 1 : ~uint64_t{0});
+        if (n == kWindow) apply();
         break;
       }
     }
   }
+  apply();
   if (p != end) return Status(Code::kDataLoss, fmt::format("{} bytes follow the last record", end - p));
   return OkStatus();
+}
+
+void Shard::Replay(const Replayed& replayed, Micros commit_us) {
+  const CounterRecord& r = replayed.record;
+  if (r.token_form != TokenForm::kNone) {
+    tokens_.Insert(replayed.print, ResultOf(r, replayed.position, replayed.own_us, commit_us), replayed.own_us,
+                   commit_us);
+  }
+  if (r.outcome == Outcome::kRefused) return;
+  CounterSlot* slot = counters_.Find(replayed.hash, r.ns, r.name);
+  if (!slot) slot = counters_.Insert(replayed.hash, r.ns, r.name);
+  CounterState state;
+  if (r.exists) state = {.value = r.value, .expiry_ms = r.expiry_ms, .last_write_us = r.last_write_us, .exists = true};
+  SetSlot(slot, state, replayed.position);
+  if (r.exists != r.existed) counts_.Add(r.ns, r.exists ? 1 : ~uint64_t{0});
+  if (QUIPU_PLANTED(116) && r.exists != r.existed) counts_.Add(r.ns, r.exists ? 1 : ~uint64_t{0});
 }
 
 Status Shard::Recover(const std::function<bool(const StepRecord&)>& step_holds) {

@@ -172,6 +172,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
 
  private:
   static constexpr size_t kCreatedSlots = 1u << 16;
+  static constexpr size_t kWindow = 32;  // ops, or records to replay, whose memory is fetched ahead
 
   // ---- ops (shard_submit.cc)
   struct Prepared {  // what the first pass over a batch works out for an op
@@ -257,7 +258,15 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
 
   // ---- life (shard.cc)
   Status LoadMeta();
+  struct Replayed {  // a counter's record that recovery has read
+    CounterRecord record;
+    uint64_t hash = 0;
+    Position position = 0;
+    TokenPrint print;
+    Micros own_us = kNoTime;
+  };
   Status ReplayFrame(const FrameHeader& header, std::string_view payload);
+  void Replay(const Replayed& replayed, Micros commit_us);
   Position AppendNamespace(const Namespace& ns);
   Status Begin();
   void CloseWhenIdle(const std::function<void(Status)>& on_done);

@@ -7,8 +7,6 @@
 namespace quipu::store {
 namespace {
 
-constexpr size_t kWindow = 32;  // ops prefetched ahead
-
 int64_t WrappedDifference(int64_t a, int64_t b) {
   return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
 }
