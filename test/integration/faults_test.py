@@ -266,6 +266,11 @@ def test_a_full_disk_refuses_adds_and_goes_on_without_a_restart_when_there_is_ro
             assert int(other.call("GET", "ones")) >= ones > 0
             assert int(other.call("MGET", "ones", "other")[0]) >= ones
             assert [name for name, _ in other.call("QUIPU.TOP", 1, "PREFIX", "ones")] == [b"ones"]
+            moment = other.pipeline([["MULTI"], ["GET", "ones"], ["PING"], ["EXEC"]])[-1]
+            assert int(moment[0]) >= ones and moment[1] == "PONG"
+            *_, refusal = other.pipeline([["MULTI"], ["INCR", "other"], ["GET", "ones"], ["EXEC"]])
+            assert "OOM" in str(refusal) and other.call("GET", "other") is None
+            assert other.pipeline([["MULTI"], ["INCR", "other"], ["DISCARD"]])[-1] == "OK"
             fills += 1
             os.remove(f"{small_disk}/filler")
             clients.wait_until(server, lambda: not isinstance(other.call("INCR", "room"), resp.Error))
