@@ -52,10 +52,11 @@ t: packages-test ## one module's tests: make t T=rt
 	@cmake --build --preset dev --target tests_$(subst /,_,$(T))
 	@$(CTEST) --test-dir build/dev -L '^module:$(subst /,_,$(T))$$' --no-tests=error
 
-asan: packages-clang ## unit and contract tests under address, leak and undefined-behaviour sanitizers
+asan: packages-clang ## tests of all modules and the server under address, leak and undefined-behaviour sanitizers
 	@cmake --preset asan $(QUIET)
-	@cmake --build --preset asan --target tests
+	@cmake --build --preset asan --target tests quipu
 	@$(SANITIZER_OPTIONS) $(CTEST) --test-dir build/asan -L 'unit|contract' -LE 'campaign|slow'
+	@$(SANITIZER_OPTIONS) $(CTEST) --test-dir build/asan -j 1 -R '^(integration_shards|e2e_serve|e2e_import)$$'
 
 tsan: packages-clang ## what runs in several threads under the thread sanitizer: rt, and the whole server
 	@cmake --preset tsan $(QUIET)

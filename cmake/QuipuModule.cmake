@@ -58,6 +58,8 @@ function(quipu_test name)
   endif()
   if(QUIPU_SANITIZE)
     math(EXPR T_TIMEOUT "4 * ${T_TIMEOUT}")
+    # test/support/effort.h does the same for tests that repeat themselves.
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT "RC_PARAMS=max_success=20")
   endif()
   if(T_MODULE)
     list(APPEND T_LABELS "module:${T_MODULE}")

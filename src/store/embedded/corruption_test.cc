@@ -3,6 +3,7 @@
 #include "model/token.h"
 #include "store/embedded/check.h"
 #include "store/embedded/world_testing.h"
+#include "test/support/effort.h"
 
 namespace quipu::store {
 namespace {
@@ -198,7 +199,7 @@ class Corruption : public testing::Test {
   uint64_t earlier_ = 0;
 };
 
-constexpr uint64_t kSample = 3000;
+constexpr uint64_t kSample = Effort(3000);
 constexpr uint64_t kMany = 125'000;  // ctest -L slow
 
 TEST_F(Corruption, OfAnyByteAfterAnOrderlyEndIsNeverAWrongAnswer) { SweepAfterClose(kSample); }

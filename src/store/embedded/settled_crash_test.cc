@@ -3,6 +3,7 @@
 
 #include "sim/sim_disk.h"
 #include "store/embedded/settled_model.h"
+#include "test/support/effort.h"
 
 namespace quipu::store {
 namespace {
@@ -82,6 +83,7 @@ TEST(SettledCrash, CreationIsWholeOrCanBeRepeatedAfterPowerLossAtAnyCall) {
 TEST(SettledCrash, TheStateIsExactlyBeforeOrAfterPowerLossAtAnyCall) {
   // The calls are shared out among the seeds.
   constexpr uint64_t kSeeds = 4;
+  constexpr uint64_t kStride = kSeeds * kEffortDivisor;
   size_t losses = 0;
   for (uint64_t seed = 1; seed <= kSeeds; seed++) {
     Scene scene(seed);
@@ -90,7 +92,7 @@ TEST(SettledCrash, TheStateIsExactlyBeforeOrAfterPowerLossAtAnyCall) {
       SettledModel after = scene.model;
       change.on_model(&after);
       bool completed = false;
-      for (uint64_t at = seed; !completed; at += kSeeds) {
+      for (uint64_t at = seed; !completed; at += kStride) {
         disk.Load(*scene.start);
         disk.CrashAt(disk.calls() + at);
         bool done = false;
@@ -115,7 +117,7 @@ TEST(SettledCrash, TheStateIsExactlyBeforeOrAfterPowerLossAtAnyCall) {
     }
   }
   fmt::print("{} power losses\n", losses);
-  EXPECT_GT(losses, 500u);
+  EXPECT_GT(losses, Effort(500));
 }
 
 constexpr sim::Call kCalls[] = {sim::Call::kOpen, sim::Call::kRead,    sim::Call::kWrite,
@@ -131,7 +133,7 @@ TEST(SettledFaults, AFailedCallFailsTheChangeWholeAndTheNextOneHealsUnlessASyncF
     for (const sim::Call call : kCalls) {
       for (const sim::Fault fault : {sim::Fault::kError, sim::Fault::kNoSpace}) {
         if (fault == sim::Fault::kNoSpace && call == sim::Call::kRead) continue;
-        for (uint64_t skip = 0;; skip++) {
+        for (uint64_t skip = 0;; skip += kEffortDivisor) {
           SCOPED_TRACE(
               fmt::format("{}: {} {} after {}", change.name, sim::CallName(call), sim::FaultName(fault), skip));
           disk.Load(*scene.start);
@@ -178,8 +180,8 @@ TEST(SettledFaults, AFailedCallFailsTheChangeWholeAndTheNextOneHealsUnlessASyncF
     }
   }
   fmt::print("{} changes failed, {} were fenced, {} healed\n", failed, fenced, healed);
-  EXPECT_GT(fenced, 20u);
-  EXPECT_GT(healed, 50u);
+  EXPECT_GT(fenced, Effort(20));
+  EXPECT_GT(healed, Effort(50));
 }
 
 TEST(SettledFaults, AFailedCallWhileOpeningIsAnErrorOrHarmless) {
@@ -189,7 +191,7 @@ TEST(SettledFaults, AFailedCallWhileOpeningIsAnErrorOrHarmless) {
   for (const sim::Call call : kCalls) {
     for (const sim::Fault fault : {sim::Fault::kError, sim::Fault::kFlip}) {
       if (fault == sim::Fault::kFlip && call != sim::Call::kRead) continue;
-      for (uint64_t skip = 0;; skip++) {
+      for (uint64_t skip = 0;; skip += kEffortDivisor) {
         SCOPED_TRACE(fmt::format("{} {} after {}", sim::CallName(call), sim::FaultName(fault), skip));
         disk.Load(*scene.start);
         disk.Script({.call = call, .fault = fault, .skip = skip});
@@ -213,7 +215,7 @@ TEST(SettledFaults, AFailedCallWhileOpeningIsAnErrorOrHarmless) {
       }
     }
   }
-  EXPECT_GT(failed, 50u);
+  EXPECT_GT(failed, Effort(50));
 }
 
 TEST(SettledFaults, AReadThatComesBackChangedIsNeverAWrongAnswer) {
@@ -223,7 +225,7 @@ TEST(SettledFaults, AReadThatComesBackChangedIsNeverAWrongAnswer) {
   for (const Change& change : scene.changes) {
     SettledModel after = scene.model;
     change.on_model(&after);
-    for (uint64_t skip = 0;; skip++) {
+    for (uint64_t skip = 0;; skip += kEffortDivisor) {
       SCOPED_TRACE(fmt::format("{}: flip after {}", change.name, skip));
       disk.Load(*scene.start);
       auto store = Open(&disk).value();
@@ -246,7 +248,7 @@ TEST(SettledFaults, AReadThatComesBackChangedIsNeverAWrongAnswer) {
       ASSERT_EQ(IsOneOf(&disk, status.ok() ? after : scene.model, status.ok() ? after : scene.model), "");
     }
   }
-  EXPECT_GT(refused, 100u);
+  EXPECT_GT(refused, Effort(100));
 }
 
 TEST(SettledSimulation, OneSeedMakesTheSameCallsAgain) {

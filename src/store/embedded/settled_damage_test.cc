@@ -3,6 +3,7 @@
 
 #include "sim/sim_disk.h"
 #include "store/embedded/settled_model.h"
+#include "test/support/effort.h"
 
 namespace quipu::store {
 namespace {
@@ -71,13 +72,14 @@ class SettledDamage : public testing::Test {
   size_t refused_at_open_ = 0, refused_at_read_ = 0, right_ = 0;
 };
 
-constexpr uint64_t kStride = 499;
+constexpr uint64_t kStride = 499 * kEffortDivisor;
 
 TEST_F(SettledDamage, AChangedBitIsNeverAWrongAnswer) {
   uint64_t n = 0;
   for (const auto& [path, size] : files_) {
-    // Ends of files, where pointers and types stand, byte by byte; the rest one byte in kStride.
-    for (uint64_t at = 0; at < size; at += at + 64 < size ? std::min(kStride, size - 64 - at) : 1) {
+    // Ends of files, where pointers and types stand, byte by byte (under sanitizers one in eight); the rest one
+    // byte in kStride.
+    for (uint64_t at = 0; at < size; at += at + 64 < size ? std::min(kStride, size - 64 - at) : kEffortDivisor) {
       disk_.Load(*image_);
       const int bit = static_cast<int>(n++ % 8);
       disk_.FlipBit(path, at, bit);
