@@ -65,6 +65,7 @@ bool ParseHex128(std::string_view text, uint64_t* hi, uint64_t* lo) {
 
 bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
+  if (a == b) return true;  // as most clients spell it
   for (size_t i = 0; i < a.size(); ++i) {
     auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
     if (lower(a[i]) != lower(b[i])) return false;

@@ -16,21 +16,7 @@ constexpr int64_t kNoBulk = -1;
 
 enum class Line : uint8_t { kOk, kNeedMore, kBad, kTooLong };
 
-// The number of a length line, from behind its type byte to behind its "\r\n".
-Line ReadLength(const char*& p, const char* end, int64_t* value) {
-  // One or two digits, as nearly all have.
-  const auto digit_at = [&p](size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(p[i]) - '0'); };
-  if (end - p >= 3 && p[1] == '\r' && p[2] == '\n') {
-    if (digit_at(0) > 9) return Line::kBad;
-    *value = digit_at(0);
-    p += 3;
-    return Line::kOk;
-  }
-  if (end - p >= 4 && p[2] == '\r' && p[3] == '\n' && digit_at(0) - 1 < 9 && digit_at(1) <= 9) {
-    *value = digit_at(0) * 10 + digit_at(1);
-    p += 4;
-    return Line::kOk;
-  }
+Line ReadAnyLength(const char*& p, const char* end, int64_t* value) {
   auto available = static_cast<size_t>(end - p);
   auto cr = static_cast<const char*>(std::memchr(p, '\r', std::min(available, kLengthDigitsMax)));
   if (cr == nullptr) return available >= kLengthDigitsMax ? Line::kTooLong : Line::kNeedMore;
@@ -38,6 +24,24 @@ Line ReadLength(const char*& p, const char* end, int64_t* value) {
   if (cr[1] != '\n' || !ParseInt64({p, static_cast<size_t>(cr - p)}, value)) return Line::kBad;
   p = cr + 2;
   return Line::kOk;
+}
+
+// The number of a length line, from behind its type byte to behind its "\r\n". Nearly all have one digit or two.
+[[gnu::always_inline]] inline Line ReadLength(const char*& p, const char* end, int64_t* value) {
+  if (end - p < 4) return ReadAnyLength(p, end, value);
+  const auto first = static_cast<unsigned>(static_cast<unsigned char>(p[0])) - '0';
+  const auto second = static_cast<unsigned>(static_cast<unsigned char>(p[1])) - '0';
+  if (p[1] == '\r' && p[2] == '\n' && first <= 9) {
+    *value = first;
+    p += 3;
+    return Line::kOk;
+  }
+  if (p[2] == '\r' && p[3] == '\n' && first - 1 < 9 && second <= 9) {
+    *value = first * 10 + second;
+    p += 4;
+    return Line::kOk;
+  }
+  return ReadAnyLength(p, end, value);
 }
 
 bool IsBlank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }

@@ -182,6 +182,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
     // Where the sorted runs were asked already: their answer.
     const TokenLookup* lookup = nullptr;
   };
+  std::array<Prepared, kWindow> prepared_;  // of the ops that DecideOps is at
   void DecideOps(std::span<Op> ops);
   void DecideOp(Op* op, const Prepared& prepared);
   void DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns);

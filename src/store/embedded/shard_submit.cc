@@ -386,7 +386,7 @@ void Shard::DecideOp(Op* op, const Prepared& prepared) {
 }
 
 void Shard::DecideOps(std::span<Op> ops) {
-  Prepared prepared[kWindow];
+  std::span<Prepared> prepared = prepared_;
   std::vector<TokenLookup> lookups;
   while (!ops.empty()) {
     size_t n = std::min(ops.size(), kWindow);
@@ -402,7 +402,7 @@ void Shard::DecideOps(std::span<Op> ops) {
       PrepareToken(op, &prepared[i]);
       tokens_.Prefetch(prepared[i].print, prepared[i].own_us == kNoTime ? INT64_MIN : prepared[i].own_us);
     }
-    if (tokens_.complete_since_us() != INT64_MIN) LookUpTokens(ops.first(n), {prepared, n}, &lookups);
+    if (tokens_.complete_since_us() != INT64_MIN) LookUpTokens(ops.first(n), prepared.first(n), &lookups);
     for (size_t i = 0; i < n; ++i) DecideOp(&ops[i], prepared[i]);
     ops = ops.subspan(n);
   }

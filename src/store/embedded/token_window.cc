@@ -163,7 +163,7 @@ void TokenWindow::Trim(size_t bytes_max, Position settled, Micros expired_us) {
     SetDropped(g.last_us, g.newest_own_us);
     memory_bytes_ -= BytesOf(g);
     size_ -= g.used;
-    generations_.pop_front();
+    generations_.erase(generations_.begin());
   }
 }
 

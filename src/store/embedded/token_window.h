@@ -13,7 +13,6 @@
 #pragma once
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <vector>
 
@@ -125,7 +124,7 @@ class TokenWindow {
   static size_t BytesOf(const Generation& g);
 
   Options options_;
-  std::deque<std::unique_ptr<Generation>> generations_;
+  std::vector<std::unique_ptr<Generation>> generations_;  // few, the newest last
   rt::TableMemory next_;
   size_t memory_bytes_ = 0;
   size_t size_ = 0;
