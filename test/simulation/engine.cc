@@ -54,7 +54,7 @@ Result<std::unique_ptr<store::EventStore>> OpenEmbedded(const EngineContext& c) 
   shard.settle_bytes = std::max(uint64_t{1} << (14 + tuning.Below(10)), c.memory_mb_least << 14);
   shard.settle_interval_us = static_cast<int64_t>(tuning.Skewed(120'000'000));
   shard.counters_bytes_max = tuning.Below(3) == 0 ? c.memory_mb_least << (20 + tuning.Below(4)) : uint64_t{1} << 30;
-  shard.tokens_bytes_max = tuning.Below(3) == 0 ? c.memory_mb_least << (22 + tuning.Below(4)) : uint64_t{1} << 30;
+  shard.tokens_bytes_max = tuning.Below(3) == 0 ? c.memory_mb_least << (15 + tuning.Below(11)) : uint64_t{1} << 30;
   if (c.limits != nullptr) {
     const uint64_t budget = std::min(shard.counters_bytes_max, shard.tokens_bytes_max);
     *c.limits = {.memory_bytes_enough = budget + budget / 4,

@@ -188,11 +188,16 @@ void PrintTable(const std::map<std::string, ScenarioSum>& sums) {
 // Each planted bug must be found within the campaign's seeds.
 int FindEveryPlant(CampaignOptions campaign) {
   std::vector<EnginePlant> plants;
-  for (int number : Plants()) plants.push_back({.number = number, .what = "of the disk or of answers"});
+  for (int number : Plants()) plants.push_back({.number = number, .what = "of the disk or of answers", .scenario = ""});
   plants.insert(plants.end(), EnginePlants().begin(), EnginePlants().end());
   int missed = 0;
+  const std::vector<Scenario> all = campaign.scenarios;
   for (const EnginePlant& plant : plants) {
     campaign.plant = plant.number;
+    campaign.scenarios = all;
+    if (*plant.scenario != '\0') {
+      std::erase_if(campaign.scenarios, [&](const Scenario& s) { return s.name != plant.scenario; });
+    }
     const CampaignResult result = RunCampaign(campaign);
     missed += result.failures.empty() ? 1 : 0;
     if (result.failures.empty()) {

@@ -5,6 +5,7 @@
 //    2 answers leave before they are durable         25 the content of a replay is not compared
 //    3 a failed sync is retried, and then believed   28 a replay returns today's value
 //    4 directories are never synced                  29 an add with a token counts twice now and then
+//    6 settled runs are not synced
 //    9 a write error is swallowed                    31 an add is off by one now and then
 //   10 a short write is dropped                      38 a read shows an old value
 //                                                    40 the last op of an atomic batch is left out
@@ -25,6 +26,7 @@ const std::vector<int>& Plants();
 struct EnginePlant {
   int number = 0;
   const char* what = "";
+  const char* scenario = "";  // the one whose world makes it matter; empty: any
 };
 const std::vector<EnginePlant>& EnginePlants();
 

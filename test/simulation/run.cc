@@ -10,6 +10,7 @@ namespace {
 
 constexpr int64_t kSecond = 1'000'000;
 constexpr int kStartsMax = 30;
+constexpr double kLooksBeforeCrash = 0.25;
 // While memory is short or the settler behind, each of the journal's writes waits up to a second, and others queue.
 constexpr int64_t kPacedSeconds = 60;
 // Within this the store must answer once nothing is wrong any more.
@@ -268,6 +269,9 @@ void Run::Work() {
 }
 
 void Run::Crash() {
+  const bool healthy = !disk_.off() && !fenced_ && disk_.counts().Faults() == faults_before_;
+  if (healthy && random_.Chance(kLooksBeforeCrash)) CompareAlive();
+  if (!ok()) return;
   if (!disk_.off() && !fenced_ && random_.Chance(scenario_.Draw("orderly", &random_))) {
     CloseOrderly();
     return;

@@ -117,6 +117,8 @@ class Run {
   bool CollectSources(std::map<store::SourceId, store::SourceState>* out);
   void CompareSources();
   void CompareAll();
+  // In the middle of a life, once all that is under way is answered.
+  void CompareAlive();
   void CompareListings(NamespaceId ns);
   void JudgeLedger();
   // Of the closed store: what is on the disk adds up.

@@ -240,6 +240,16 @@ void Run::CompareAll() {
   for (NamespaceId ns = 0; ns < store_->Namespaces()->all().size() && ok(); ++ns) CompareListings(ns);
 }
 
+void Run::CompareAlive() {
+  disk_.CrashAt(0);
+  SetFaults(false);
+  if (!WaitFor([this] { return in_flight_.empty(); }, "batches are not answered")) return;
+  const size_t compared = tokens_compared_;
+  CompareAll();
+  tokens_compared_ = compared;  // they have to outlive the crash too
+  result_.counts["looks"] += 1;
+}
+
 void Run::JudgeLedger() {
   for (size_t i = 0; i < model_.counters().size() && ok(); ++i) {
     const Counter& counter = model_.counters()[i];

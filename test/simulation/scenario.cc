@@ -16,6 +16,7 @@ const std::map<std::string, Range>& Defaults() {
       {"lives", {1, 4}},                // starts of the store, each but the last one ended by a crash
       {"steps", {10, 200}},             // batches per life
       {"tokenless", {-1, -1}},          // share of adds without a token; negative: drawn from the seed
+      {"atomic", {-1, -1}},             // share of batches that are atomic; negative: drawn from the seed
       {"counters", {1, 200}},           // in the pool
       {"namespaces", {1, 4}},           // the default one included
       {"batch", {1, 40}},               // ops at most

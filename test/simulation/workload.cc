@@ -41,6 +41,7 @@ Workload::Workload(uint64_t seed, const Scenario& scenario, Model* model) : rand
   tokenless_ = share();
   if (const double fixed = scenario.Draw("tokenless", &swarm); fixed >= 0) tokenless_ = fixed;
   atomic_ = share();
+  if (const double fixed = scenario.Draw("atomic", &swarm); fixed >= 0) atomic_ = fixed;
   all_or_nothing_ = share() / 2;
   from_source_ = share() / 4;
   huge_delta_ = share();

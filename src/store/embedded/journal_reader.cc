@@ -120,7 +120,8 @@ class JournalReading {
 
   // A whole frame of the segment at `offset`.
   bool FrameAt(const SegmentBytes& bytes, size_t at, uint64_t offset, FrameHeader* h) const {
-    return DecodeFrame(bytes.At(offset), h) && h->segment == segments_[at] && h->shard == identity_.shard;
+    if (!DecodeFrame(bytes.At(offset), h)) return false;
+    return (h->segment == segments_[at] || QUIPU_PLANTED(115)) && h->shard == identity_.shard;
   }
 
   // Visits the frames of the segment in bytes_ as far as they follow each other. True: `visit` cut the journal.
@@ -130,7 +131,8 @@ class JournalReading {
     bool cut = false;
     FrameHeader h;
     while (!cut && FrameAt(bytes_, at, offset_, &h)) {
-      if (any_frame_ && (h.first != expected_ || h.previous_crc != previous_crc_)) break;
+      const bool follows = !any_frame_ || (h.first == expected_ && h.previous_crc == previous_crc_);
+      if (!follows && !QUIPU_PLANTED(115)) break;
       if (!any_frame_ && h.first > settled_ + 1) {
         return Status(Code::kDataLoss,
                       fmt::format("{}: the journal begins at position {}, but only up to {} is settled", PathOf(at),

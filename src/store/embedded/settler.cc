@@ -147,7 +147,8 @@ class SettleJob {
 
  private:
   Status Load() {
-    Status s = ReadFrames(in_.disk, in_.journal_dir, in_.segments, in_.after, in_.through,
+    const Position from = in_.after - (QUIPU_PLANTED(136) && in_.after > 0 ? 1 : 0);
+    Status s = ReadFrames(in_.disk, in_.journal_dir, in_.segments, from, in_.through,
                           [&](const FrameHeader& h, std::string_view payload) {
                             if (scratch_.used > in_.bytes_max) return Status(Code::kConditionNotMet, "enough");
                             frames_.push_back(h);
@@ -182,7 +183,7 @@ class SettleJob {
         if (!DecodeRecord(&p, end, frame.commit_us, &r)) {
           return Status(Code::kDataLoss, fmt::format("position {}: the record does not decode", frame.first + i));
         }
-        if (frame.first + i <= in_.after) continue;
+        if (frame.first + i + (QUIPU_PLANTED(136) ? 1 : 0) <= in_.after) continue;
         switch (r.type) {
           case RecordType::kCounter:
             items_.push_back({.hash = HashCounter(r.counter.ns, r.counter.name),

@@ -183,6 +183,7 @@ void Shard::LookUpTokens(std::span<const Op> ops, std::span<Prepared> prepared, 
 
 Code Shard::FindToken(const Prepared& prepared, const Namespace& ns, bool* found, TokenResult* result) {
   *found = tokens_.Find(prepared.print, prepared.own_us, result);
+  if (*found && QUIPU_PLANTED(129) && result->position > Visible()) *found = false;
   if (*found) {
     *found = IsTokenKept(ns, result->kept_from_us, now_us_);
     return Code::kOk;
@@ -442,7 +443,7 @@ void Shard::Submit(Batch* batch) {
       FailLargeBatch(batch, bound);
       return Finish(batch);
     }
-    journal_->Reserve(bound);
+    if (!QUIPU_PLANTED(120)) journal_->Reserve(bound);
   }
   const Position first = journal_->next();
   if (batch->source) {
@@ -465,8 +466,8 @@ void Shard::Submit(Batch* batch) {
     DecideOps(batch->ops);
   }
   if (batch->source) ApplySource(batch);
-  QUIPU_ASSERT(!atomic || InOpenFrame(first), "positions {} to {} of one step are in several frames", first,
-               journal_->next() - 1);
+  QUIPU_ASSERT(!atomic || InOpenFrame(first) || QUIPU_PLANTED(120),
+               "positions {} to {} of one step are in several frames", first, journal_->next() - 1);
   Finish(batch);
 }
 

@@ -159,8 +159,10 @@ void TokenWindow::Trim(size_t bytes_max, Position settled, Micros expired_us) {
   while (!generations_.empty()) {
     Generation& g = *generations_.front();
     bool old = g.last_us < expired_us;
-    if (g.last > settled || (!old && memory_bytes_ <= bytes_max) || (generations_.size() == 1 && !old)) return;
-    SetDropped(g.last_us, g.newest_own_us);
+    if ((g.last > settled && !QUIPU_PLANTED(104)) || (!old && memory_bytes_ <= bytes_max) ||
+        (generations_.size() == 1 && !old))
+      return;
+    if (!QUIPU_PLANTED(105)) SetDropped(g.last_us, g.newest_own_us);
     memory_bytes_ -= BytesOf(g);
     size_ -= g.used;
     generations_.erase(generations_.begin());
