@@ -159,6 +159,7 @@ size_t OpsOnPaper(const Batch& batch, const ShardOfOp& shard_of) {
 
 bool Shard::MayUndoSourceStep(const Op& op) const {
   if (!all_resident_ || op.ns >= namespaces_->all().size()) return true;
+  if (!op.token.empty() && tokens_.complete_since_us() != INT64_MIN) return true;  // may be looked up on the disk
   const Namespace& ns = namespaces_->Get(op.ns);
   return ns.deleted || ns.settings.counters_max > 0;
 }
