@@ -67,6 +67,7 @@ tsan: packages-clang ## what runs in several threads under the thread sanitizer:
 sim: packages-test ## the simulator: make sim SEED=n replays one seed, make sim SEEDS=1000 runs many
 	@cmake --preset $(if $(SEED),dev,release) $(QUIET)
 	@cmake --build --preset $(if $(SEED),dev,release) --target sim
+	@$(if $(SEED)$(SCENARIO),,build/release/test/simulation/sim --kept=test/simulation/kept_seeds.txt)
 	@build/$(if $(SEED),dev,release)/test/simulation/sim $(if $(SCENARIO),--scenario=$(SCENARIO)) \
 	  $(if $(LEAST),--least=$(LEAST)) \
 	  $(if $(SEED),--seed=$(SEED) --verbose,--seeds=$(SEEDS) --jobs=$(JOBS))

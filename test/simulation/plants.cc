@@ -115,7 +115,7 @@ const std::vector<int>& Plants() {
 const std::vector<EnginePlant>& EnginePlants() {
   static const std::vector<EnginePlant> kAll = {
       {104, "tokens leave memory before they are settled"},
-      {105, "it is not noted that tokens have left memory"},
+      {105, "it is not noted that tokens have left memory", "bulk"},
       {107, "journal cut before what it held is settled"},
       {108, "a commit acknowledges what only gathers"},
       {109, "a segment's new name is not made durable"},
@@ -134,7 +134,7 @@ const std::vector<EnginePlant>& EnginePlants() {
       {124, "an expired token counts as new"},
       {125, "content is not compared"},
       {126, "a token holds for every counter"},
-      {127, "tokens are dropped long before their horizon"},
+      {127, "tokens are dropped long before their horizon", "clock"},
       {129, "a token is known only once it is durable: checked in two steps"},
       {130, "an expiry is not settled"},
       {132, "the name of a deleted counter stays in the index"},

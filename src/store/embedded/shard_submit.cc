@@ -183,9 +183,8 @@ void Shard::LookUpTokens(std::span<const Op> ops, std::span<Prepared> prepared, 
 
 Code Shard::FindToken(const Prepared& prepared, const Namespace& ns, bool* found, TokenResult* result) {
   *found = tokens_.Find(prepared.print, prepared.own_us, result);
-  if (*found && QUIPU_PLANTED(129) && result->position > Visible()) *found = false;
   if (*found) {
-    *found = IsTokenKept(ns, result->kept_from_us, now_us_);
+    *found = IsTokenKept(ns, result->kept_from_us, now_us_) && !(QUIPU_PLANTED(129) && result->position > Visible());
     return Code::kOk;
   }
   Micros from = 0;
