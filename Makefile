@@ -58,11 +58,13 @@ asan: packages-clang ## tests of all modules and the server under address, leak 
 	@$(SANITIZER_OPTIONS) $(CTEST) --test-dir build/asan -L 'unit|contract' -LE 'campaign|slow'
 	@$(SANITIZER_OPTIONS) $(CTEST) --test-dir build/asan -j 1 -R '^(integration_shards|e2e_serve|e2e_import)$$'
 
-tsan: packages-clang ## what runs in several threads under the thread sanitizer: rt, and the whole server
+tsan: packages-clang ## tests of all modules and the server under the thread sanitizer
 	@cmake --preset tsan $(QUIET)
-	@cmake --build --preset tsan --target quipu tests_rt
+	@cmake --build --preset tsan --target tests quipu
+	@$(SANITIZER_OPTIONS) $(CTEST) --test-dir build/tsan -L unit -LE 'campaign|slow' \
+	  -E '^(sim_smoke|simulation_|store_embedded_settled_crash)'
 	@$(SANITIZER_OPTIONS) QUIPU_KILLS=$${QUIPU_KILLS:-10} $(CTEST) --test-dir build/tsan -j 1 -LE 'campaign|slow' \
-	  -R '^(rt_|integration_shards|integration_kill|e2e_serve|e2e_import)'
+	  -R '^(integration_shards|integration_kill|e2e_serve|e2e_import)'
 
 sim: packages-test ## the simulator: make sim SEED=n replays one seed, make sim SEEDS=1000 runs many
 	@cmake --preset $(if $(SEED),dev,release) $(QUIET)
