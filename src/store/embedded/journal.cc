@@ -117,7 +117,7 @@ Status Journal::Open() {
   // What a segment was renamed to may after a power loss be there under both names: never written to again.
   QUIPU_ASSIGN_OR_RETURN(auto names, disk_->List(dir_));
   for (const std::string& name : names) {
-    if (name.starts_with("spare-")) QUIPU_RETURN_IF_ERROR(disk_->Remove(dir_ + "/" + name));
+    if (name.starts_with("spare-") || name == "prepare.tmp") QUIPU_RETURN_IF_ERROR(disk_->Remove(dir_ + "/" + name));
   }
   // What was read may have been in flight when the process died, and not be on the medium yet. Where a sync of it has
   // failed before, another one would write nothing and say that all is well: so it is made dirty again.
