@@ -12,7 +12,7 @@ constexpr int64_t kSecond = 1'000'000;
 constexpr int kStartsMax = 30;
 constexpr double kLooksBeforeCrash = 0.25;
 // While memory is short or the settler behind, each of the journal's writes waits up to a second, and others queue.
-constexpr int64_t kPacedSeconds = 60;
+constexpr int64_t kPacedSeconds = 600;
 // Within this the store must answer once nothing is wrong any more.
 constexpr int64_t kHealthyWithin = 10 * kSecond;
 

@@ -126,7 +126,10 @@ std::string Run::FindPrefix(const Recovered& recovered, const std::vector<int>& 
   while (true) {
     result_.counts["comparisons"] += 1;
     const bool sources_off = recovered.complete && recovered.sources != model_.sources();
-    const bool namespaces_off = !std::ranges::equal(recovered.namespaces, model_.namespaces(), SameNamespace);
+    // Damaged before anything was shown: the last synced batch is the one that made the namespaces.
+    const bool in_window = damaged_ && floor == 0;
+    const bool namespaces_off =
+        !in_window && !std::ranges::equal(recovered.namespaces, model_.namespaces(), SameNamespace);
     const size_t off = counters_off.size() + tokens_off.size() + (sources_off ? 1 : 0) + (namespaces_off ? 1 : 0);
     const uint64_t step = model_.last_step();
     if (off == 0 && model_.IsBoundary(step)) {
