@@ -9,8 +9,6 @@
 namespace quipu::store {
 namespace {
 
-using uint128 = unsigned __int128;
-
 constexpr char kVersion = 1;
 
 // Checkpoint flags.
@@ -21,11 +19,11 @@ constexpr uint8_t kExists = 0x20, kEventHasExpiry = 0x40, kAppliedDiffers = 0x80
 constexpr uint8_t kManyEvents = 0x08, kHasEventTime = 0x10, kHasContent = 0x20, kExisted = 0x40, kOtherLastWrite = 0x80;
 
 template <class T>
-void PutBig(T v, std::string* out) {
+char* PutBig(char* p, T v) {
   static_assert(std::endian::native == std::endian::little);
   if constexpr (sizeof(T) == 4) v = __builtin_bswap32(v);
   if constexpr (sizeof(T) == 8) v = __builtin_bswap64(v);
-  out->append(reinterpret_cast<const char*>(&v), sizeof v);
+  return PutFixed(p, v);
 }
 template <class T>
 T GetBig(const char* p) {
@@ -35,19 +33,12 @@ T GetBig(const char* p) {
                         : static_cast<T>(__builtin_bswap64(v));
 }
 
-template <class U>
-void PutVarint(U v, std::string* out) {
-  char bytes[19];
-  size_t n = 0;
-  while (v >= 0x80) {
-    bytes[n++] = static_cast<char>(static_cast<uint8_t>(v) | 0x80);
-    v >>= 7;
-  }
-  bytes[n++] = static_cast<char>(v);
-  out->append(bytes, n);
+using uint128 = unsigned __int128;
+char* PutVarint128(char* p, uint128 v) {
+  for (; v >= 0x80; v >>= 7) *p++ = static_cast<char>(static_cast<uint8_t>(v) | 0x80);
+  *p++ = static_cast<char>(v);
+  return p;
 }
-
-void PutZigZag(int64_t v, std::string* out) { PutVarint(ZigZag(v), out); }
 
 // Takes parts off the front; once one is missing or malformed, ok() stays false and zeros come out.
 class Reader {
@@ -96,17 +87,25 @@ class Reader {
   bool ok_ = true;
 };
 
-void AppendCounterKey(const CounterRef& counter, std::string* key) {
-  PutBig(counter.ns, key);
-  PutBig(counter.hash, key);
-  key->append(counter.name);
+// Keys are made in one piece and copied once.
+constexpr size_t kCounterKeyMax = 12 + kCounterNameBytesMax;
+
+char* PutCounterKey(char* p, const CounterRef& counter) {
+  QUIPU_ASSERT(counter.name.size() <= kCounterNameBytesMax, "a name of {} bytes", counter.name.size());
+  p = PutBig(p, counter.ns);
+  p = PutBig(p, counter.hash);
+  return p + counter.name.copy(p, counter.name.size());
+}
+
+void Assign(std::string* out, const char* begin, const char* end) {
+  out->assign(begin, static_cast<size_t>(end - begin));
 }
 
 }  // namespace
 
 void SetCounterKey(const CounterRef& counter, std::string* key) {
-  key->clear();
-  AppendCounterKey(counter, key);
+  char bytes[kCounterKeyMax];
+  Assign(key, bytes, PutCounterKey(bytes, counter));
 }
 
 bool ParseCounterKey(std::string_view key, CounterRef* counter) {
@@ -116,9 +115,10 @@ bool ParseCounterKey(std::string_view key, CounterRef* counter) {
 }
 
 void SetEventKey(const CounterRef& counter, Position position, std::string* key) {
-  SetCounterKey(counter, key);
-  key->push_back('\0');
-  PutBig(position, key);
+  char bytes[kCounterKeyMax + kEventKeySuffix];
+  char* p = PutCounterKey(bytes, counter);
+  *p++ = '\0';
+  Assign(key, bytes, PutBig(p, position));
 }
 
 bool ParseEventKey(std::string_view key, std::string_view* counter_key, Position* position) {
@@ -131,8 +131,8 @@ bool ParseEventKey(std::string_view key, std::string_view* counter_key, Position
 }
 
 void SetNameKey(NamespaceId ns, std::string_view name, std::string* key) {
-  key->clear();
-  PutBig(ns, key);
+  char bytes[sizeof ns];
+  Assign(key, bytes, PutBig(bytes, ns));
   key->append(name);
 }
 
@@ -144,9 +144,8 @@ bool ParseNameKey(std::string_view key, NamespaceId* ns, std::string_view* name)
 }
 
 void SetTokenKey(const TokenPrint& print, std::string* key) {
-  key->clear();
-  PutBig(print.hi, key);
-  PutBig(print.lo, key);
+  char bytes[16];
+  Assign(key, bytes, PutBig(PutBig(bytes, print.hi), print.lo));
 }
 
 bool ParseTokenKey(std::string_view key, TokenPrint* print) {
@@ -156,10 +155,11 @@ bool ParseTokenKey(std::string_view key, TokenPrint* print) {
 }
 
 void SetSumKey(const CounterRef& counter, Interval interval, int64_t start_us, std::string* key) {
-  SetCounterKey(counter, key);
-  key->push_back('\0');
-  key->push_back(static_cast<char>(interval));
-  PutBig(static_cast<uint64_t>(start_us) ^ (1ull << 63), key);
+  char bytes[kCounterKeyMax + kSumKeySuffix];
+  char* p = PutCounterKey(bytes, counter);
+  *p++ = '\0';
+  *p++ = static_cast<char>(interval);
+  Assign(key, bytes, PutBig(p, static_cast<uint64_t>(start_us) ^ (1ull << 63)));
 }
 
 bool ParseSumKey(std::string_view key, std::string_view* counter_key, Interval* interval, int64_t* start_us) {
@@ -175,13 +175,14 @@ bool ParseSumKey(std::string_view key, std::string_view* counter_key, Interval* 
 }
 
 void SetCheckpointValue(const Checkpoint& c, std::string* value) {
-  value->assign(1, kVersion);
   const bool has_last_write = c.last_write_us != kNoTime;
-  value->push_back(static_cast<char>((c.expiry_ms != 0 ? kHasExpiry : 0) | (has_last_write ? kHasLastWrite : 0)));
-  PutZigZag(c.value, value);
-  PutVarint(c.position, value);
-  if (c.expiry_ms != 0) PutZigZag(c.expiry_ms, value);
-  if (has_last_write) PutZigZag(c.last_write_us, value);
+  char bytes[2 + 4 * kVarintBytesMax];
+  bytes[0] = kVersion;
+  bytes[1] = static_cast<char>((c.expiry_ms != 0 ? kHasExpiry : 0) | (has_last_write ? kHasLastWrite : 0));
+  char* p = PutVarint(PutSigned(bytes + 2, c.value), c.position);
+  if (c.expiry_ms != 0) p = PutSigned(p, c.expiry_ms);
+  if (has_last_write) p = PutSigned(p, c.last_write_us);
+  Assign(value, bytes, p);
 }
 
 bool ParseCheckpointValue(std::string_view value, Checkpoint* c) {
@@ -218,7 +219,7 @@ char* PutEvent(const SettledEvent& e, TokenForm form, Micros slice_start, char* 
   if (differs) p = PutSigned(p, e.applied);
   p = PutSigned(p, e.value);
   if (e.expiry_ms != 0) p = PutSigned(p, e.expiry_ms);
-  p = quipu::PutVarint(p, static_cast<uint64_t>(e.commit_us - slice_start));
+  p = PutVarint(p, static_cast<uint64_t>(e.commit_us - slice_start));
   // Modulo 2^64, so that any two times have a difference.
   if (has_event_time) {
     p = PutSigned(p, static_cast<int64_t>(static_cast<uint64_t>(e.commit_us) - static_cast<uint64_t>(e.event_us)));
@@ -226,7 +227,7 @@ char* PutEvent(const SettledEvent& e, TokenForm form, Micros slice_start, char* 
   if (other_last_write) {
     p = PutSigned(p, static_cast<int64_t>(static_cast<uint64_t>(e.commit_us) - static_cast<uint64_t>(e.last_write_us)));
   }
-  if (e.events != 1) p = quipu::PutVarint(p, e.events);
+  if (e.events != 1) p = PutVarint(p, e.events);
   if (e.content != 0) p = PutFixed(p, __builtin_bswap64(e.content));
   return p;
 }
@@ -282,7 +283,7 @@ void SetEventValue(const SettledEvent& e, Micros slice_start, std::string* value
   char* p = PutEvent(e, e.token.form, slice_start, bytes + 1);
   const std::string_view token = e.token.bytes();
   p += token.copy(p, token.size());
-  value->assign(bytes, static_cast<size_t>(p - bytes));
+  Assign(value, bytes, p);
 }
 
 bool ParseEventValue(std::string_view value, Micros slice_start, SettledEvent* e) {
@@ -302,9 +303,9 @@ bool ParseEventValue(std::string_view value, Micros slice_start, SettledEvent* e
 void SetTokenValue(const SettledEvent& event, Micros slice_start, std::string* value) {
   char bytes[kEventBytesMax];
   bytes[0] = kVersion;
-  char* p = quipu::PutVarint(bytes + 1, event.position);
+  char* p = PutVarint(bytes + 1, event.position);
   p = PutEvent(event, TokenForm::kNone, slice_start, p);
-  value->assign(bytes, static_cast<size_t>(p - bytes));
+  Assign(value, bytes, p);
 }
 
 bool ParseTokenValue(std::string_view value, Micros slice_start, SettledEvent* event) {
@@ -315,9 +316,10 @@ bool ParseTokenValue(std::string_view value, Micros slice_start, SettledEvent* e
 }
 
 void SetSumValue(const SumValue& sum, std::string* value) {
-  value->assign(1, kVersion);
-  PutVarint((static_cast<uint128>(sum.sum) << 1) ^ static_cast<uint128>(sum.sum >> 127), value);
-  PutVarint(sum.events, value);
+  char bytes[1 + 19 + kVarintBytesMax];
+  bytes[0] = kVersion;
+  char* p = PutVarint128(bytes + 1, (static_cast<uint128>(sum.sum) << 1) ^ static_cast<uint128>(sum.sum >> 127));
+  Assign(value, bytes, PutVarint(p, sum.events));
 }
 
 bool ParseSumValue(std::string_view value, SumValue* sum) {

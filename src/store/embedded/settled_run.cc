@@ -31,13 +31,13 @@ class SettledRun final : public SettleRun {
     return Delete({.kind = FamilyKind::kNames});
   }
   Status AddEvent(const CounterRef& counter, const SettledEvent& event) override {
-    const FamilyId slice = SliceFamily(FamilyKind::kEvents, event.commit_us, db_->options().slice_us);
+    const FamilyId slice = SliceOf(FamilyKind::kEvents, event.commit_us);
     SetEventKey(counter, event.position, &key_);
     SetEventValue(event, slice.start_us, &value_);
     return Put(slice);
   }
   Status AddToken(const TokenPrint& print, const SettledEvent& event) override {
-    const FamilyId slice = SliceFamily(FamilyKind::kTokens, event.commit_us, db_->options().slice_us);
+    const FamilyId slice = SliceOf(FamilyKind::kTokens, event.commit_us);
     SetTokenKey(print, &key_);
     SetTokenValue(event, slice.start_us, &value_);
     return Put(slice);
@@ -62,6 +62,14 @@ class SettledRun final : public SettleRun {
     std::unique_ptr<rocksdb::SstFileWriter> writer;
   };
 
+  // Most rows lie in the slice of the one before.
+  FamilyId SliceOf(FamilyKind kind, Micros commit_us) {
+    if (slice_.width_us == 0 || commit_us < slice_.start_us || commit_us >= slice_.end_us()) {
+      slice_ = SliceFamily(kind, commit_us, db_->options().slice_us);
+    }
+    slice_.kind = kind;
+    return slice_;
+  }
   Status Put(const FamilyId& family) {
     return Write(family, [this](rocksdb::SstFileWriter* w) { return w->Put(key_, value_); });
   }
@@ -84,6 +92,7 @@ class SettledRun final : public SettleRun {
   std::vector<Output> outputs_;  // few: four kinds, and two for each slice that the run touches
   std::map<std::string, std::string> meta_;
   std::string key_, value_;
+  FamilyId slice_;
   Status failed_;
   bool over_ = false;
 };
