@@ -64,7 +64,7 @@ Result<std::unique_ptr<store::EventStore>> OpenEmbedded(const EngineContext& c) 
     const uint64_t budget = std::min(shard.counters_bytes_max, shard.tokens_bytes_max);
     *c.limits = {.memory_bytes_enough = budget + budget / 4,
                  .memory_bytes_free = std::min(shard.counters_bytes_max, shard.tokens_bytes_max / 4),
-                 .unsettled_bytes_free = std::min(8 * shard.settle_bytes, budget / 8 * 3),
+                 .unsettled_bytes_free = std::min(4 * shard.settle_bytes, budget / 8 * 3),
                  .pending_bytes = shard.journal.pending_bytes_max,
                  .frame_bytes = shard.journal.frame_bytes_max};
   }
