@@ -149,7 +149,7 @@ class SettledStore {
     return rows;
   }
 
-  // The events that prints stand for. Many at once cost a third each: they wait together for the filters' memory.
+  // The events that prints stand for. Many at once wait together for the filters' memory.
   virtual Status FindTokens(std::span<TokenLookup> lookups) = 0;
   Result<std::optional<SettledEvent>> FindToken(const TokenPrint& print, Micros since_commit_us) {
     TokenLookup lookup{.print = print, .since_commit_us = since_commit_us, .event = {}};
