@@ -3,20 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "ingest/compress_testing.h"
+#include "ingest/files_testing.h"
 
 namespace quipu::ingest {
 namespace {
 
-class ContentReaderTest : public ::testing::Test {
+class ContentReaderTest : public FilesTest {
  protected:
-  void SetUp() override { dir_ = rt::MakeTemporaryDir("quipu-test").value(); }
-  void TearDown() override { rt::RemoveTree(dir_).Ignore("a leftover in the temporary directory"); }
-
-  std::string Write(std::string_view bytes) {
-    const std::string path = fmt::format("{}/{}", dir_, files_++);
-    EXPECT_TRUE(rt::ByteOutput::Append(path).value()->Write(bytes).ok());
-    return path;
-  }
   // Everything, read in pieces of `piece` bytes.
   Result<std::string> ReadAll(std::string_view stored, size_t piece) {
     std::unique_ptr<ContentReader> reader = ContentReader::Open(Write(stored)).value();
@@ -27,9 +20,6 @@ class ContentReaderTest : public ::testing::Test {
       all.append(buffer, 0, n);
     }
   }
-
-  std::string dir_;
-  int files_ = 0;
 };
 
 TEST_F(ContentReaderTest, TellsCompressionApartByContent) {

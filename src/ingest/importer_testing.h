@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 
+#include "ingest/files_testing.h"
 #include "ingest/importer.h"
 
 namespace quipu::ingest {
@@ -158,16 +159,8 @@ inline const ImportSpec kLines = {
 inline const ImportSpec kCsv = {
     .ns = "", .format = "csv", .key = "{item}", .delta = "n", .time = "", .time_format = "", .source = ""};
 
-class ImporterTest : public ::testing::Test {
+class ImporterTest : public FilesTest {
  protected:
-  void SetUp() override { dir_ = rt::MakeTemporaryDir("quipu-test").value(); }
-  void TearDown() override { rt::RemoveTree(dir_).Ignore("a leftover in the temporary directory"); }
-
-  std::string Write(std::string_view bytes) {
-    const std::string path = fmt::format("{}/{}", dir_, files_++);
-    EXPECT_TRUE(rt::ByteOutput::Append(path).value()->Write(bytes).ok());
-    return path;
-  }
   static void Append(const std::string& path, std::string_view bytes) {
     EXPECT_TRUE(rt::ByteOutput::Append(path).value()->Write(bytes).ok());
   }
@@ -197,8 +190,6 @@ class ImporterTest : public ::testing::Test {
   Refusals refusals_;
   ImportOptions options_;
   ImportTotals totals_;
-  std::string dir_;
-  int files_ = 0;
 };
 
 }  // namespace quipu::ingest
