@@ -24,8 +24,11 @@ class Store:
         path = os.path.join(folder, "log")
         self.cut, self.pinged = os.path.join(folder, "cut"), False
         if os.path.exists(path):
-            with open(path, encoding="utf-8") as log:
-                lines = log.read().split("\n")[:-1]
+            with open(path, "rb+") as log:
+                whole = log.read()
+                whole = whole[:whole.rfind(b"\n") + 1]
+                log.truncate(len(whole))  # a line that a kill cut off would spoil the next one
+            lines = whole.decode().split("\n")[:-1]
             for n, line in enumerate(lines):
                 for record in json.loads(line):
                     self.apply(*record, recovering=True)
