@@ -153,7 +153,9 @@ class Run {
   std::map<int, std::vector<Unanswered>> unanswered_;    // by token: requests without an answer, ascending by time
   uint64_t next_done_ = 0;                               // order of on_done
   uint64_t acked_ = 0;                                   // the newest step that must survive
-  uint64_t acked_before_ = 0;                            // the same before the last moment at which an answer arrived
+  // The same before the last moment at which an answer arrived, and before the last two: two frames may be in flight at
+  // once, and neither says that the other is durable.
+  uint64_t acked_prior_ = 0, acked_before_ = 0;
   int64_t acked_at_us_ = 0;
   std::map<NamespaceId, int64_t> horizon_ms_least_;  // ever
   // The store's time: what it said last in this life, and what a commit that was acknowledged says of it.

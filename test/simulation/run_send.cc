@@ -113,7 +113,7 @@ void Run::Done(ClientBatch* client) {
   const Code code = client->batch.status.code();
   if (code == Code::kOk) {
     if (client->must_survive > acked_) {
-      if (clock_.MonoMicros() > acked_at_us_) acked_before_ = acked_;
+      if (clock_.MonoMicros() > acked_at_us_) acked_before_ = std::exchange(acked_prior_, acked_);
       acked_at_us_ = clock_.MonoMicros();
       acked_ = client->must_survive;
     }
