@@ -70,7 +70,9 @@ class Sums {
   void Add(const CounterRecord& r) {
     for (Interval interval : {Interval::kMinute, Interval::kHour, Interval::kDay}) {
       Last& last = last_[static_cast<size_t>(interval) - 1];
-      if (last.row == kNoRow || r.event_us < last.start_us || r.event_us - last.start_us >= IntervalWidth(interval)) {
+      // Modulo 2^64: an event before the start is far behind it.
+      const uint64_t within = static_cast<uint64_t>(r.event_us) - static_cast<uint64_t>(last.start_us);
+      if (last.row == kNoRow || within >= static_cast<uint64_t>(IntervalWidth(interval))) {
         last = {.row = rows_.size(), .start_us = IntervalStart(interval, r.event_us)};
         rows_.push_back({.interval = interval, .start_us = last.start_us, .sum = 0, .events = 0});
       }
