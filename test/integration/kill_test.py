@@ -22,6 +22,7 @@ import pytest
 
 import judges
 import load
+import resp
 import server as servers
 from judged import Judged, check_offline
 from load import DIRECT, FAULTY, TWICE
@@ -134,7 +135,12 @@ def run(server, folder, kills, seed, real):
             load.survive(server, 0.2)
             violations += clients.stop()
             faults.update(proxy.end())
-        violations += judged.round(load.Ledgers(clients.paths), again)
+        try:
+            violations += judged.round(load.Ledgers(clients.paths), again)
+        except resp.Closed as closed:
+            load.ends_within(server, 5)
+            ended = f"seed {seed}: {closed}; the server: {server.process.returncode}"
+            raise AssertionError(f"{ended}\n{server.log()}") from closed
         for path in clients.paths:
             os.remove(path)
     figures = {"kills": killer.total, "in recovery": killer.in_recovery, **judged.figures}
