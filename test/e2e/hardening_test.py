@@ -44,7 +44,7 @@ def unprotected(binary):
 
 def need_readelf():
     if not shutil.which("readelf"):
-        judges.missing("gcc", "readelf is not installed")
+        judges.missing("binutils", "readelf is not installed")
 
 
 def test_the_release_binary_has_every_protection():
@@ -71,7 +71,7 @@ def test_the_check_names_every_protection_that_is_missing(tmp_path):
 
 def analyze(*words):
     if not shutil.which("systemd-analyze"):
-        pytest.skip("systemd-analyze is not installed")
+        judges.missing("systemd", "systemd-analyze is not installed")
     return subprocess.run(["systemd-analyze", *words], capture_output=True, text=True, timeout=LIMIT_SECONDS,
                           env={**os.environ, "SYSTEMD_COLORS": "0"})
 

@@ -7,7 +7,8 @@ import pytest
 
 import server as servers
 
-NAMES = {"quipu", "redis", "redis-py", "node", "go", "hiredis", "redis-tcl", "gcc", "strace", "mount"}
+NAMES = {"quipu", "redis", "redis-py", "node", "go", "hiredis", "redis-tcl", "gcc", "binutils", "strace", "mount",
+         "systemd"}
 
 
 def missing(name, reason):

@@ -263,25 +263,23 @@ void Shard::Events(EventsOp* op) {
   ++journal_readers_;
   auto run = [context = context_, job] {
     CounterRef counter{.ns = job->ns, .hash = job->hash, .name = job->name};
-    auto add = [&](EventEntry entry) {
+    auto add = [&](const SettledEvent& e) {
       if (job->events.size() == job->limit) {
         job->more = true;
         return false;
       }
-      job->events.push_back(std::move(entry));
+      job->events.push_back({.position = e.position,
+                             .kind = e.kind,
+                             .outcome = e.outcome,
+                             .delta = e.delta,
+                             .applied = e.applied,
+                             .value = e.value,
+                             .events = e.events,
+                             .event_us = e.event_us,
+                             .token = TokenText(e.token)});
       return true;
     };
-    job->status = context.settled->ScanEvents(counter, job->after, [&](const SettledEvent& e) {
-      return add({.position = e.position,
-                  .kind = e.kind,
-                  .outcome = e.outcome,
-                  .delta = e.delta,
-                  .applied = e.applied,
-                  .value = e.value,
-                  .events = e.events,
-                  .event_us = e.event_us,
-                  .token = TokenText(e.token)});
-    });
+    job->status = context.settled->ScanEvents(counter, job->after, add);
     if (!job->status.ok() || job->more) return;
     auto row = context.settled->GetMeta(PositionKey(context.position_generation, context.identity.shard));
     SettledPosition settled;
@@ -304,16 +302,8 @@ void Shard::Events(EventsOp* op) {
                                   position <= settled.position || r.ns != job->ns || r.name != job->name) {
                                 continue;
                               }
-                              EventEntry entry{.position = position,
-                                               .kind = r.kind,
-                                               .outcome = r.outcome,
-                                               .delta = r.kind == OpKind::kAdd || r.kind == OpKind::kSet ? r.delta : 0,
-                                               .applied = r.applied,
-                                               .value = r.value,
-                                               .events = r.events,
-                                               .event_us = r.event_us,
-                                               .token = TokenText(TokenOf(r))};
-                              if (!add(std::move(entry))) return Status(Code::kConditionNotMet, "the page is full");
+                              if (!add(EventOf(r, position, h.commit_us)))
+                                return Status(Code::kConditionNotMet, "the page is full");
                             }
                             return OkStatus();
                           });
