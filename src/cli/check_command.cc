@@ -11,7 +11,10 @@ int RunCheck(const CommonOptions& common, const CheckOptions& options) {
   const Result<server::CheckOutcome> outcome = server::CheckStore(options.data_dir);
   if (!outcome.ok()) {
     const int code = Fail(outcome.status());
-    if (outcome.code() == Code::kAlreadyExists) return kExitLocked;
+    if (outcome.code() == Code::kAlreadyExists) {
+      Say("quipu: one process at a time has a data directory; stop its server first, or check a copy");
+      return kExitLocked;
+    }
     return outcome.code() == Code::kUnavailable ? static_cast<int>(kExitOs) : code;
   }
   std::vector<Column> columns = {{"data_dir"}};

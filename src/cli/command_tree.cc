@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
+#include <span>
 
 #include "base/suggest.h"
 #include "cli/commands.h"
@@ -35,6 +36,10 @@ struct Tree {
   std::function<int()> run;
 };
 
+// An empty value is a script's variable that was not set. Taken for "not given" it would count under a new token, in
+// another namespace or as another source.
+std::string NotEmpty(const std::string& value) { return value.empty() ? "must not be empty" : ""; }
+
 constexpr const char* kTopHelp =
     "Durable, retry-safe counters.\n\n"
     "Example:\n"
@@ -47,7 +52,9 @@ void AddCommon(CLI::App* app, CommonOptions* common) {
       ->envname("QUIPU_ADDRESS")
       ->capture_default_str()
       ->group("Common options");
-  app->add_option("-n,--namespace", common->ns, "Namespace (default: the connection's own)")->group("Common options");
+  app->add_option("-n,--namespace", common->ns, "Namespace (default: the connection's own)")
+      ->check(NotEmpty, "")
+      ->group("Common options");
   app->add_option("--timeout", common->timeout,
                   "For the whole command, retries included: 250ms, 30s, 5m (default 10s; import: 60s without progress)")
       ->group("Common options");
@@ -69,7 +76,7 @@ void AddCounterCommands(CLI::App* app, Tree* t) {
   CLI::App* add = AddCommand(app, "add", "Add to a counter and print its value", "quipu add page:/home 5");
   add->add_option("NAME", t->add.name, "Counter")->required();
   add->add_option("DELTA", t->add.delta, "Signed 64-bit integer")->capture_default_str();
-  add->add_option("--token", t->add.token, "Idempotency token (default: a new UUIDv7)");
+  add->add_option("--token", t->add.token, "Idempotency token (default: a new UUIDv7)")->check(NotEmpty, "");
   add->callback([t] { t->run = [t] { return RunAdd(t->common, t->add); }; });
 
   CLI::App* get =
@@ -81,7 +88,7 @@ void AddCounterCommands(CLI::App* app, Tree* t) {
   clear->add_option("NAME", t->clear.name, "Counter")->required();
   clear->add_flag("--delete", t->clear.remove, "Remove the counter altogether");
   clear->add_flag("--yes", t->clear.yes, "Do not ask");
-  clear->add_option("--token", t->clear.token, "Idempotency token (default: a new UUIDv7)");
+  clear->add_option("--token", t->clear.token, "Idempotency token (default: a new UUIDv7)")->check(NotEmpty, "");
   clear->callback([t] { t->run = [t] { return RunClear(t->common, t->clear); }; });
 
   CLI::App* token = AddCommand(app, "token", "Show what became of a token on a counter",
@@ -246,11 +253,12 @@ void AddImportCommand(CLI::App* app, Tree* t) {
   import->add_option("--format", o.spec.format, "clf, csv, tsv, ndjson or lines")->required();
   import->add_option("--key", o.spec.key, "Counter name with columns in braces: 'path:{path}', '{user}/{item}'")
       ->required();
-  import->add_option("--delta", o.spec.delta, "Column with what to add (default: 1 a record)");
-  import->add_option("--time", o.spec.time, "Column with the time of the event (default: now)");
+  import->add_option("--delta", o.spec.delta, "Column with what to add (default: 1 a record)")->check(NotEmpty, "");
+  import->add_option("--time", o.spec.time, "Column with the time of the event (default: now)")->check(NotEmpty, "");
   import->add_option("--time-format", o.spec.time_format, "Its form, as in '%d/%m/%Y %H:%M' (default: recognised)");
-  import->add_option("--source", o.spec.source, "Name that sets this log apart from others that begin alike");
-  import->add_option("--dead-letter", o.dead_letter, "File to which refused lines are appended");
+  import->add_option("--source", o.spec.source, "Name that sets this log apart from others that begin alike")
+      ->check(NotEmpty, "");
+  import->add_option("--dead-letter", o.dead_letter, "File to which refused lines are appended")->check(NotEmpty, "");
   import->add_flag("--final-line", o.final_line, "Take a last line without line end: the file will not grow any more");
   import->footer(
       "Columns. clf: host ident user time request method target path query protocol status bytes referer agent.\n"
@@ -294,9 +302,21 @@ void AddConfigCommands(CLI::App* app, Tree* t) {
   schema->callback([t] { t->run = [t] { return RunConfigSchema(t->markdown); }; });
 }
 
+// CLI11 takes the next word for the value of `--option=`. A key of the configuration may be empty.
+std::string_view OptionWithoutValue(std::span<const char* const> words) {
+  for (const std::string_view word : words) {
+    if (word == "--" || word == "serve" || word == "config") return "";
+    if (word.starts_with("--") && word.ends_with('=')) return word;
+  }
+  return "";
+}
+
 }  // namespace
 
 int RunCommandLine(int argc, const char* const* argv) {
+  if (const std::string_view bare = OptionWithoutValue({argv, static_cast<size_t>(argc)}); !bare.empty()) {
+    return FailUsage(fmt::format("{}: must not be empty", Printable(bare.substr(0, bare.size() - 1))));
+  }
   Tree tree;
   CLI::App app(kTopHelp, "quipu");
   app.require_subcommand(1);

@@ -50,12 +50,28 @@ Status UnexpectedReply(std::string_view command) {
   return Status(Code::kInternal, fmt::format("the server's answer to {} has an unexpected form", command));
 }
 
-// Says how to go on after an outcome that nobody knows.
-int FailMutation(const Status& status, std::string_view verb, std::string_view name, std::string_view token) {
+// As one word of a shell's command line.
+std::string ShellWord(std::string_view text) {
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%";
+  if (!text.empty() && text.find_first_not_of(kPlain) == std::string_view::npos) return std::string(text);
+  std::string word = "'";
+  for (char c : text) c == '\'' ? word += "'\\''" : word += c;
+  return Printable(word + "'");
+}
+
+// Says how to go on after an outcome that nobody knows, or a token that stands for something else. The call is to be
+// repeated at the same server and namespace: in another one it would count anew.
+int FailMutation(const Status& status, const CommonOptions& common, std::string_view call, std::string_view name,
+                 std::string_view token) {
   const int code = Fail(status);
+  std::string where = common.ns.empty() ? "" : fmt::format(" -n {}", ShellWord(common.ns));
+  if (common.address != CommonOptions().address) where += fmt::format(" --address {}", ShellWord(common.address));
   if (code == kExitUnknown) {
-    Say(fmt::format("quipu: it may have happened. To be sure, repeat it with the same token:\n  quipu {} {} --token {}",
-                    verb, Printable(name), Printable(token)));
+    Say(fmt::format("quipu: it may have happened. To be sure, repeat it with the same token:\n  {} --token {}{}", call,
+                    ShellWord(token), where));
+  }
+  if (status.code() == Code::kTokenConflict) {
+    Say(fmt::format("quipu: what it was used for: quipu token {} {}{}", ShellWord(name), ShellWord(token), where));
   }
   return code;
 }
@@ -68,7 +84,10 @@ int RunAdd(const CommonOptions& common, const AddOptions& options) {
   if (!session.ok()) return Fail(session.status());
   const std::string token = options.token.empty() ? (*session)->NewToken() : options.token;
   Result<Reply> reply = (*session)->CallWithRetry({"QUIPU.ADD", options.name, options.delta, "TOKEN", token});
-  if (!reply.ok()) return FailMutation(reply.status(), "add", fmt::format("{} {}", options.name, options.delta), token);
+  if (!reply.ok()) {
+    const std::string call = fmt::format("quipu add {} {}", ShellWord(options.name), options.delta);
+    return FailMutation(reply.status(), common, call, options.name, token);
+  }
   if (reply->elements.size() < 2) return Fail(UnexpectedReply("QUIPU.ADD"));
   const Result<int64_t> value = reply->elements[0].AsInteger();
   if (!value.ok()) return Fail(UnexpectedReply("QUIPU.ADD"));
@@ -130,7 +149,11 @@ int RunClear(const CommonOptions& common, const ClearOptions& options) {
   Result<Reply> reply = options.remove
                             ? (*session)->CallWithRetry({"QUIPU.CLEAR", options.name, "TOKEN", token, "DELETE"})
                             : (*session)->CallWithRetry({"QUIPU.CLEAR", options.name, "TOKEN", token});
-  if (!reply.ok()) return FailMutation(reply.status(), "clear", options.name, token);
+  if (!reply.ok()) {
+    const std::string call =
+        fmt::format("quipu clear {} --yes{}", ShellWord(options.name), options.remove ? " --delete" : "");
+    return FailMutation(reply.status(), common, call, options.name, token);
+  }
   if (reply->elements.size() < 2) return Fail(UnexpectedReply("QUIPU.CLEAR"));
   if ((*session)->format() == OutputFormat::kTable) {
     Say(reply->elements[1].text == "REPLAYED" ? "replayed: this token had cleared it before" : "cleared");

@@ -62,6 +62,9 @@ int RunServe(const ConfigOptions& options, bool dev) {
         *loaded, {.on_ready = &SayHowToBegin, .reload = [&effective] { return LoadConfigForCommand(effective); }});
     if (!result.status.ok()) Say(fmt::format("quipu: {}", Printable(result.status.ToString())));
     code = ExitCodeOf(result.end);
+    if (code == kExitLocked) {
+      Say("quipu: one process at a time has a data directory; stop the other one, or give this one its own --data_dir");
+    }
   }
   if (dev) rt::RemoveTree(throw_away).Ignore("it lies in the system's place for temporary files");
   return code;

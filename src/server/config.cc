@@ -154,6 +154,7 @@ void CheckTogether(LoadedConfig* loaded) {
     loaded->problems.push_back(fmt::format("{}: {}: {}", setting.source, key, what));
   };
   const Config& c = loaded->config;
+  if (c.data_dir.empty()) problem("data_dir", "is empty, and must name a directory");
   if (!IsLoopback(c.listen_resp) && c.password_file.empty() && !c.allow_anonymous) {
     problem("listen.resp", fmt::format("`{}` is reachable from other machines and no password is set; set "
                                        "auth.password_file, or auth.allow_anonymous = true to allow it",

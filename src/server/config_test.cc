@@ -45,6 +45,11 @@ TEST(Config, FlagsBeatTheEnvironmentWhichBeatsTheFile) {
   EXPECT_EQ(loaded.config.log_level, LogLevel::kDebug);
 }
 
+TEST(Config, AnEmptyDataDirectoryIsNamed) {
+  EXPECT_THAT(LoadConfig({.flags = {"--data_dir="}}).problems,
+              ElementsAre("flag --data_dir: data_dir: is empty, and must name a directory"));
+}
+
 TEST(Config, AnUnknownKeyIsNamedWithItsPlaceAndTheNearestOne) {
   EXPECT_THAT(FromFile("[journal]\n\nsegmnt_size = \"1MiB\"\n").problems,
               ElementsAre("q.toml:3: unknown key `journal.segmnt_size`; did you mean `journal.segment_size`?"));

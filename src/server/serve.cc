@@ -12,7 +12,7 @@ namespace quipu::server {
 namespace {
 
 constexpr int64_t kFenceCheckUs = 100'000;
-constexpr uint64_t kFilesMax = 4096;  // descriptors kept for the store's files and the process itself
+constexpr uint64_t kFilesMax = 4096;      // descriptors kept for the store's files and the process itself
 constexpr int64_t kDrainUs = 25'000'000;  // service managers kill after 30 s
 
 ServeEnd EndOf(const Status& status) {
@@ -208,7 +208,9 @@ size_t ConnectionsWithin(uint64_t descriptors, const Config& config, Log* log) {
 // Every lane listens at the address; the kernel spreads connections. A unix socket has one listener only. The address
 // with its real port.
 Result<std::string> ListenOnAll(const Config& config, const std::vector<std::unique_ptr<Lane>>& lanes) {
-  QUIPU_RETURN_IF_ERROR(lanes.front()->port->Listen(config.listen_resp));
+  if (const Status s = lanes.front()->port->Listen(config.listen_resp); !s.ok()) {
+    return Status(s.code(), fmt::format("listen.resp: {}", s.message()));
+  }
   std::string address = lanes.front()->port->address();
   if (address.starts_with("unix:")) return address;
   for (size_t i = 1; i < lanes.size(); ++i) QUIPU_RETURN_IF_ERROR(lanes[i]->port->Listen(address));

@@ -1,6 +1,7 @@
 """The command line against a server made of canned replies: output, exit codes, one token over all tries."""
 import json
 import os
+import shlex
 import subprocess
 import tempfile
 import unittest
@@ -54,7 +55,35 @@ class Add(unittest.TestCase):
         with FakeServer(answer) as server:
             r = quipu("add", "hits", "--token", "order-77", "--timeout", "5s", address=server.address)
         self.assertEqual((r.returncode, r.stdout), (6, ""))
-        self.assertIn("quipu add hits 1 --token order-77", r.stderr)
+        self.assertIn(f"  quipu add hits 1 --token order-77 --address {server.address}\n", r.stderr)
+
+    def test_what_is_to_be_repeated_is_the_same_call_in_the_same_place(self):
+        def answer(a):
+            if a[0] != b"QUIPU.NS":
+                raise Drop()
+            return "OK"
+
+        with FakeServer(answer) as server:
+            r = quipu("clear", "my hits", "--delete", "--yes", "--token", "it's", "-n", "shop", "--timeout", "2s",
+                      address=server.address)
+        self.assertEqual(r.returncode, 6)
+        said = next(line for line in r.stderr.splitlines() if line.startswith("  quipu "))
+        self.assertEqual(shlex.split(said), ["quipu", "clear", "my hits", "--yes", "--delete", "--token", "it's",
+                                             "-n", "shop", "--address", server.address])
+
+    def test_a_conflict_says_how_to_see_what_the_token_was_used_for(self):
+        with FakeServer(lambda a: Exception("TOKENCONFLICT other content")) as server:
+            r = quipu("add", "hits", "2", "--token", "t", address=server.address)
+        self.assertEqual(r.returncode, 4)
+        self.assertIn(f"quipu token hits t --address {server.address}\n", r.stderr)
+
+    def test_an_option_that_is_there_and_empty_is_refused(self):
+        for words in [["add", "hits", "--token", ""], ["clear", "hits", "--yes", "--token="], ["add", "hits", "-n", ""],
+                      ["import", "--format", "lines", "--key", "k", "--source", "", "/dev/null"]]:
+            with self.subTest(words=words):
+                r = quipu(*words, address=closed_port())
+                self.assertEqual(r.returncode, 2, r.stderr)
+                self.assertIn("must not be empty", r.stderr)
 
     def test_nobody_listening_is_exit_5(self):
         r = quipu("add", "hits", "--timeout", "100ms", address=closed_port())
@@ -237,7 +266,7 @@ class Usage(unittest.TestCase):
     def test_an_error_says_its_code_once(self):
         with FakeServer(lambda a: Exception("TOKENCONFLICT other content")) as server:
             r = quipu("add", "hits", address=server.address)
-        self.assertEqual(r.stderr, "quipu: TOKEN_CONFLICT: other content\n")
+        self.assertEqual(r.stderr.splitlines()[0], "quipu: TOKEN_CONFLICT: other content")
 
     def test_help_shows_an_example(self):
         r = quipu("add", "--help")

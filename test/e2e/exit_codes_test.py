@@ -137,6 +137,13 @@ def test_the_manual_names_these_codes_and_no_others():
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)] == list(CASES)
 
 
+def test_what_is_in_the_way_is_named_and_what_to_do(server, tmp_path):
+    assert "listen.resp: bind 127.0.0.1:" in port(server, tmp_path)[1]
+    data = os.path.join(os.path.dirname(server.log_path), "data")
+    for said in (locked(server, tmp_path), quipu("check", data)):
+        assert said[0] == 75 and f"{data}/lock" in said[1] and "one process at a time" in said[1], said
+
+
 @pytest.mark.parametrize("code", CASES)
 def test_the_code_is_what_the_manual_says(server, tmp_path, code):
     said = CASES[code](server, tmp_path)
