@@ -51,7 +51,7 @@ t: packages-test ## one module's tests: make t T=rt
 	@test -n "$(T)" || { echo "say which: make t T=rt" >&2; exit 2; }
 	@cmake --preset dev $(QUIET)
 	@cmake --build --preset dev --target tests_$(subst /,_,$(T))
-	@$(CTEST) --test-dir build/dev -L '^module:$(subst /,_,$(T))$$'
+	@$(CTEST) --test-dir build/dev -L '^module:$(subst /,_,$(T))$$' -LE 'campaign|slow'
 
 asan: packages-clang ## tests of all modules and the server under address, leak and undefined-behaviour sanitizers
 	@cmake --preset asan $(QUIET)

@@ -120,6 +120,7 @@ function(quipu_module name)
       add_test(NAME ${name}_${stem} COMMAND ${QUIPU_IN_SCRATCH} $<TARGET_FILE:${name}_${stem}>
                --benchmark_min_time=0.001)
       set_tests_properties(${name}_${stem} PROPERTIES LABELS "bench;module:${name}" TIMEOUT 300)
+      add_dependencies(tests_${name} ${name}_${stem})
     endforeach()
   endif()
   if(QUIPU_TESTS AND NOT QUIPU_FUZZ)
