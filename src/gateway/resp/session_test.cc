@@ -40,9 +40,10 @@ TEST(Auth, NothingIsRunBeforeThePassword) {
       "<pass> option can be used to authenticate the client and select the RESP protocol version at the same time|");
   EXPECT_EQ(w.Ask("AUTH wrong"), "-WRONGPASS invalid username-password pair or user is disabled.|");
   EXPECT_EQ(w.Ask("AUTH default secre"), "-WRONGPASS invalid username-password pair or user is disabled.|");
+  EXPECT_EQ(w.Ask("AUTH secretsecret"), "-WRONGPASS invalid username-password pair or user is disabled.|");
   EXPECT_EQ(w.Ask("AUTH other secret"), "-WRONGPASS invalid username-password pair or user is disabled.|");
   EXPECT_EQ(w.Ask("AUTH a b c"), "-ERR syntax error|");
-  EXPECT_EQ(w.seen.auth_failed, 3);
+  EXPECT_EQ(w.seen.auth_failed, 4);
   EXPECT_EQ(w.Ask("AUTH default secret"), "+OK|");
   EXPECT_EQ(w.Ask("INCR k"), ":1|");
   EXPECT_EQ(w.Ask("RESET\r\nINCR k"), "+RESET|-NOAUTH Authentication required.|");
