@@ -3,11 +3,12 @@
 // (journal, hot state, sorted runs). One contract suite (test/contract) runs on both.
 //
 // Decide now, show later. Submit runs the ops in order, with nothing between them. When every op belongs to this shard
-// (the common case) the results are filled in when it returns: batch->decided. Otherwise they are filled in when
-// on_done runs. Either way on_done says that the results may be shown: what they reveal will survive a crash as far as
-// each namespace promises. A result must not leave the process before on_done (docs/adr/0003). Batches of one submitter
-// are decided in the order of their submission; they may be done in another: a read of something old need not wait for
-// the write before it.
+// (the common case) the results are filled in when it returns: batch->decided. Otherwise, and while an earlier atomic
+// batch over several shards is under way, they are filled in when on_done runs. Either way on_done says that the
+// results may be shown: what they reveal will survive a crash as far as each namespace promises. A result must not
+// leave the process before on_done (docs/adr/0003). Batches of one submitter are decided in the order of their
+// submission, on each shard that has a part of them; they may be done in another: a read of something old need not wait
+// for the write before it.
 //
 // Threads   All calls on the loop's thread that owns the store's home shard; on_done too, never inside the call.
 // Memory    Ops, and what they point to, must stay put until the batch is decided (Submit returned with `decided`, or
@@ -49,7 +50,8 @@ struct Batch {
   // source_offset, or an op's error undoes the step, UndoesSourceStep); kQuotaExceeded (a source never seen, and the
   // engine may know no more of them); kTooLarge (more than kBatchOpsMax ops, or atomic and beyond the journal's frame);
   // kUnavailable (closing); kReadOnly (fenced). Other than kOk: nothing happened, and every op has an error too: the
-  // one at failed_index its own (a refusal becomes kConditionNotMet), the others the batch's.
+  // one at failed_index its own (a refusal becomes kConditionNotMet), the others the batch's. Where some shards refused
+  // their part of a batch that is not atomic, and others did not: kOk, and the ops say which.
   Code code = Code::kOk;
   size_t failed_index = 0;
   uint64_t source_offset = 0;  // where the source stands after the call

@@ -325,7 +325,8 @@ Result<std::unique_ptr<Engine>> Engine::Open(rt::Disk* disk, rt::Random* random,
   if (shards > 1) {
     uint64_t step_seed = random->Next();
     for (uint32_t s = 0; s < shards; ++s) {
-      engine->stores_.push_back(std::make_unique<ShardedStore>(all, s, &engine->meetings_, step_seed));
+      engine->stores_.push_back(
+          std::make_unique<ShardedStore>(all, s, &engine->meetings_, step_seed, options.observer));
     }
   }
   return engine;

@@ -19,11 +19,14 @@
 
 namespace quipu::store {
 
+class DecisionObserver;
+
 struct EngineOptions {
   std::string data_dir;
   ShardOptions shard;
   SettledOptions settled;
   std::vector<std::pair<std::string, NamespaceSettings>> namespaces;  // seeds; `default` exists always
+  DecisionObserver* observer = nullptr;  // of several shards (sharded_store.h); outlives the engine
 };
 
 class Engine {

@@ -386,6 +386,57 @@ TEST(Shards, AStepIsNotDecidedBeforeItsHomeIsTold) {
   EXPECT_TRUE(done);
 }
 
+// A batch of counters of the home alone could be decided before what others that came first still do there.
+TEST(Shards, BatchesOfOneSubmitterAreDecidedInTheOrderOfTheirSubmission) {
+  constexpr uint32_t kShards = 3;
+  World world(kShards);
+  ASSERT_TRUE(world.Start().ok());
+  const std::vector<std::string> names = Names(12);
+  sim::SimRandom random(5, "order");
+  struct Sent {
+    Batch batch;
+    std::vector<Op> ops;
+    size_t number = 0;
+    std::vector<size_t>* done = nullptr;
+  };
+  for (uint32_t home = 0; home < kShards; ++home) {
+    std::vector<std::unique_ptr<Sent>> all;
+    std::vector<size_t> done;
+    std::map<std::string_view, int64_t> values;
+    for (const std::string& name : names) values[name] = world.Get(name);
+    for (size_t i = 0; i < 300; ++i) {
+      auto sent = std::make_unique<Sent>();
+      const bool local = random.Below(2) == 0;
+      for (const std::string& name : names) {
+        const uint64_t hash = HashCounter(0, name);
+        if (local ? ShardOf(hash, kShards) != home : random.Below(3) != 0) continue;
+        sent->ops.push_back({.kind = OpKind::kAdd, .hash = hash, .name = name, .delta = 1});
+      }
+      sent->number = i;
+      sent->done = &done;
+      sent->batch.ops = sent->ops;
+      sent->batch.atomic = random.Below(8) == 0;
+      sent->batch.owner = sent.get();
+      sent->batch.on_done = [](Batch* b) {
+        const auto* s = static_cast<Sent*>(b->owner);
+        s->done->push_back(s->number);
+      };
+      all.push_back(std::move(sent));
+    }
+    for (size_t i = 0; i < all.size(); ++i) {
+      world.engine()->store(home)->Submit(&all[i]->batch);
+      if (random.Below(4) == 0) world.loop().RunFor(static_cast<int64_t>(random.Below(200)));
+    }
+    world.loop().RunUntil([&] { return done.size() == all.size(); }, world.clock().MonoMicros() + 10'000'000);
+    ASSERT_EQ(done.size(), all.size()) << "home " << home;
+    for (const auto& sent : all) {
+      for (const Op& op : sent->ops) {
+        ASSERT_EQ(op.value, ++values[op.name]) << op.name << " of batch " << sent->number << ", home " << home;
+      }
+    }
+  }
+}
+
 // Power goes at every disk call of a life of steps over four shards: each step is there on all of them or on none.
 TEST(Shards, AStepIsThereAsAWholeOrNotAtAllWheneverThePowerGoes) {
   std::vector<std::string> names = Names(16);

@@ -116,6 +116,8 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
 
   const NamespaceCounts& counts() const { return counts_; }
   uint32_t number() const { return context_.identity.shard; }
+  // As Batch::judged_us, of the last batch that had a part here.
+  Micros judged_us() const { return now_us_; }
   rt::Loop* loop() const { return loop_; }
 
   // ---- for steps over several shards (step.cc), which hold the loops of all participants

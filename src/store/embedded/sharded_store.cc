@@ -4,25 +4,18 @@
 #include "store/embedded/step.h"
 
 namespace quipu::store {
-namespace {
 
-// Runs on the home loop once all shards have answered; counts down there, so it needs no lock.
-struct Gather {
-  size_t missing = 0;
-  Status status;
-};
-
-}  // namespace
-
-ShardedStore::ShardedStore(std::vector<Shard*> shards, uint32_t home, rt::Meetings* meetings, uint64_t step_seed)
-    : shards_(std::move(shards)), home_(home), meetings_(meetings), step_seed_(step_seed) {}
+ShardedStore::ShardedStore(std::vector<Shard*> shards, uint32_t home, rt::Meetings* meetings, uint64_t step_seed,
+                           DecisionObserver* observer)
+    : shards_(std::move(shards)), home_(home), meetings_(meetings), step_seed_(step_seed), observer_(observer) {}
 ShardedStore::~ShardedStore() = default;
 
 void ShardedStore::Submit(Batch* batch) {
-  bool atomic = batch->atomic || batch->all_or_nothing || batch->source;
   bool local = !batch->source || ShardOf(batch->source->id, count()) == home_;
   for (const Op& op : batch->ops) local &= ShardOf(op.hash, count()) == home_;
-  if (local || batch->ops.size() > kBatchOpsMax) return shards_[home_]->Submit(batch);
+  local |= batch->ops.size() > kBatchOpsMax;
+  const bool waits = undecided_steps_ > 0;
+  if (local && !waits) return SubmitHere(batch);
   batch->decided = false;
   batch->code = Code::kOk;
   batch->status = OkStatus();
@@ -30,7 +23,23 @@ void ShardedStore::Submit(Batch* batch) {
   batch->source_offset = 0;
   batch->commit_bytes = 0;
   batch->judged_us = kNoTime;
+  if (waits) return waiting_.push_back(batch);
+  const bool atomic = batch->atomic || batch->all_or_nothing || batch->source;
   atomic ? SubmitStep(batch) : SubmitSplit(batch);
+}
+
+void ShardedStore::SubmitHere(Batch* batch) {
+  shards_[home_]->Submit(batch);
+  if (observer_ != nullptr) observer_->OnPart(*batch, home_, *batch, {});
+}
+
+// Once a step is decided: what came after it, up to the next step.
+void ShardedStore::SubmitWaiting() {
+  while (!waiting_.empty() && undecided_steps_ == 0) {
+    Batch* batch = waiting_.front();
+    waiting_.pop_front();
+    Submit(batch);
+  }
 }
 
 // One part per shard, each a batch of its own with copies of the ops; results are copied back at home.
@@ -38,14 +47,37 @@ struct ShardedStore::Split {
   struct Part {
     Batch batch;
     Split* split = nullptr;
+    Shard* shard = nullptr;
     std::vector<Op> ops;
     std::vector<uint32_t> index;  // into the original batch
+    // On the shard's loop.
+    void Submit() {
+      shard->Submit(&batch);
+      DecisionObserver* observer = split->store->observer_;
+      if (observer != nullptr) observer->OnPart(*split->batch, shard->number(), batch, index);
+    }
   };
   ShardedStore* store = nullptr;
   Batch* batch = nullptr;
   std::vector<Part> parts;
-  size_t missing = 0;
+  size_t shares = 0;   // parts that have ops
+  size_t missing = 0;  // of them, not done
+  size_t refused = 0;  // of them, as a whole: nothing happened there
 };
+
+// On the home loop.
+void ShardedStore::Gather(Split* split, size_t shard) {
+  Batch* batch = split->batch;
+  const Split::Part& part = split->parts[shard];
+  for (size_t i = 0; i < part.ops.size(); ++i) batch->ops[part.index[i]] = part.ops[i];
+  if (!part.batch.status.ok()) batch->status = part.batch.status;
+  if (part.batch.code != Code::kOk && ++split->refused == split->shares) batch->code = part.batch.code;
+  if (split->shares == 1) batch->judged_us = part.batch.judged_us;
+  if (--split->missing > 0) return;
+  splits_.erase(batch);
+  batch->decided = true;
+  batch->on_done(batch);
+}
 
 void ShardedStore::SubmitSplit(Batch* batch) {
   auto owned = std::make_unique<Split>();
@@ -59,29 +91,24 @@ void ShardedStore::SubmitSplit(Batch* batch) {
     part.ops.push_back(batch->ops[i]);
     part.index.push_back(i);
   }
-  for (Split::Part& part : split->parts) split->missing += part.ops.empty() ? 0 : 1;
+  for (Split::Part& part : split->parts) split->shares += part.ops.empty() ? 0 : 1;
+  split->missing = split->shares;
   for (uint32_t s = 0; s < count(); ++s) {
     Split::Part& part = split->parts[s];
     if (part.ops.empty()) continue;
     part.split = split;
+    part.shard = shards_[s];
     part.batch.ops = part.ops;
     part.batch.owner = &part;
     part.batch.on_done = [](Batch* b) {
-      auto* done = static_cast<Split::Part*>(b->owner);
-      done->split->store->home_loop()->Post([done] {
-        Split* all = done->split;
-        for (size_t i = 0; i < done->ops.size(); ++i) all->batch->ops[done->index[i]] = done->ops[i];
-        if (!done->batch.status.ok()) all->batch->status = done->batch.status;
-        if (done->batch.code != Code::kOk) all->batch->code = done->batch.code;
-        if (--all->missing > 0) return;
-        Batch* whole = all->batch;
-        all->store->splits_.erase(whole);
-        whole->decided = true;
-        whole->on_done(whole);
-      });
+      const auto* done = static_cast<Split::Part*>(b->owner);
+      ShardedStore* store = done->split->store;
+      store->home_loop()->Post([store, split = done->split, s = done->shard->number()] { store->Gather(split, s); });
     };
-    shards_[s]->loop()->Post([shard = shards_[s], &part] { shard->Submit(&part.batch); });
+    if (s != home_) shards_[s]->loop()->Post([&part] { part.Submit(); });
   }
+  // At once: a batch of this shard alone that comes next is decided at once too.
+  if (!split->parts[home_].ops.empty()) split->parts[home_].Submit();
 }
 
 // Of its home, which makes and ends it; the step fills it meanwhile on the thread where it runs.
@@ -109,9 +136,15 @@ void ShardedStore::SubmitStep(Batch* batch) {
   call->store = this;
   call->batch = batch;
   step_calls_[batch] = std::move(owned);
+  ++undecided_steps_;
   meetings_->Hold(loops, [call, shards = shards_, home = home_loop(), id_hi, id_lo] {
     const uint64_t id[2] = {id_hi, id_lo};
     auto parts = RunStep(shards, id, call->batch);
+    if (call->store->observer_ != nullptr) call->store->observer_->OnStep(*call->batch);
+    home->Post([store = call->store] {
+      --store->undecided_steps_;
+      store->SubmitWaiting();
+    });
     if (parts.empty()) return home->Post([call] { call->store->Finish(call); });
     call->missing = parts.size();
     call->waits.resize(parts.size());
@@ -213,12 +246,13 @@ void ShardedStore::Events(EventsOp* op) {
 
 void ShardedStore::FindSources(SourceId anchor, std::function<void(Result<std::vector<SourceState>>)> on_done) {
   struct Call {
-    Gather gather;
+    size_t missing = 0;  // counted down on the home loop, so it needs no lock
+    Status status;
     std::vector<SourceState> found;
     std::function<void(Result<std::vector<SourceState>>)> on_done;
   };
   auto call = std::make_shared<Call>();
-  call->gather.missing = count();
+  call->missing = count();
   call->on_done = std::move(on_done);
   for (Shard* shard : shards_) {
     shard->loop()->Post([shard, anchor, call, home = home_loop()] {
@@ -227,10 +261,10 @@ void ShardedStore::FindSources(SourceId anchor, std::function<void(Result<std::v
           if (part.ok()) {
             call->found.insert(call->found.end(), part->begin(), part->end());
           } else {
-            call->gather.status = part.status();
+            call->status = part.status();
           }
-          if (--call->gather.missing > 0) return;
-          if (!call->gather.status.ok()) return call->on_done(call->gather.status);
+          if (--call->missing > 0) return;
+          if (!call->status.ok()) return call->on_done(call->status);
           std::stable_sort(call->found.begin(), call->found.end(),
                            [](const auto& a, const auto& b) { return a.offset > b.offset; });
           call->on_done(call->found);

@@ -3,10 +3,13 @@
 // over several shards become a step (step.h).
 //
 // Threads   The home loop. Other shards are reached only by Loop::Post and in meetings.
-// Order     Batches of one submitter reach each shard in the order of their submission.
+// Order     Batches of one submitter reach each shard in the order of their submission: a part at home is decided at
+//           once, and what comes after a step waits until the step is decided.
 // Errors    As EventStore says.
 #pragma once
+#include <deque>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -16,9 +19,24 @@
 
 namespace quipu::store {
 
+// Sees what is decided, when it is decided; for the simulator, whose judge knows no other way to tell the moment.
+class DecisionObserver {
+ public:
+  // Shard `shard` has decided its part of `whole`, on its loop. part.ops[i] is whole.ops[index[i]]; the whole batch is
+  // its own part (and `index` empty) where all of it lives on the home shard.
+  virtual void OnPart(const Batch& whole, uint32_t shard, const Batch& part, std::span<const uint32_t> index) = 0;
+  // A step is decided, in its meeting: the results stand in `whole`, all but `decided`.
+  virtual void OnStep(const Batch& whole) = 0;
+
+ protected:
+  ~DecisionObserver() = default;
+};
+
 class ShardedStore final : public EventStore {
  public:
-  ShardedStore(std::vector<Shard*> shards, uint32_t home, rt::Meetings* meetings, uint64_t step_seed);
+  // `observer` may be null.
+  ShardedStore(std::vector<Shard*> shards, uint32_t home, rt::Meetings* meetings, uint64_t step_seed,
+               DecisionObserver* observer);
   ~ShardedStore() override;
 
   void Submit(Batch* batch) override;
@@ -38,15 +56,21 @@ class ShardedStore final : public EventStore {
   struct StepCall;
   uint32_t count() const { return static_cast<uint32_t>(shards_.size()); }
   rt::Loop* home_loop() const { return shards_[home_]->loop(); }
+  void SubmitHere(Batch* batch);
   void SubmitSplit(Batch* batch);
+  void Gather(Split* split, size_t shard);
   void SubmitStep(Batch* batch);
+  void SubmitWaiting();
   void Finish(StepCall* call);
 
   std::vector<Shard*> shards_;
   uint32_t home_;
   rt::Meetings* meetings_;
   uint64_t step_seed_;
+  DecisionObserver* observer_;
   uint64_t steps_ = 0;
+  uint64_t undecided_steps_ = 0;
+  std::deque<Batch*> waiting_;  // came after a step that is not decided yet
   // In flight.
   std::unordered_map<Batch*, std::unique_ptr<Split>> splits_;
   std::unordered_map<Batch*, std::unique_ptr<StepCall>> step_calls_;
