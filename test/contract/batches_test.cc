@@ -69,6 +69,14 @@ TEST_P(Batches, AnErrorUndoesAnAllOrNothingOne) {
   EXPECT_EQ(Value("high"), kInt64Max);
 }
 
+// Name and token together read alike, and are two tokens.
+TEST_P(Batches, AnAllOrNothingOneTellsTokensOfDifferentCountersApart) {
+  Do(Set("c/d", kInt64Max));
+  ExpectNothing({Add("c", 1, "d/t"), Add("c/d", 1, "t")}, {.all_or_nothing = true}, 1, Code::kOverflow);
+  Do(Set("c/d", 1));
+  EXPECT_EQ(Run({Add("c", 1, "d/t"), Add("c/d", 2, "t")}, {.all_or_nothing = true}).code, Code::kOk);
+}
+
 TEST_P(Batches, ARefusalIsAnErrorInAnAllOrNothingOne) {
   Do(Set("c", 5));
   ExpectNothing({Add("c", 1, "t1"), Bounded(Add("d", 11, "t2"), 0, 10)}, {.all_or_nothing = true}, 1,

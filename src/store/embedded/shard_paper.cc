@@ -9,6 +9,13 @@
 #include "store/token_rules.h"
 
 namespace quipu::store {
+namespace {
+
+// Neither a name nor a token has a line end in it.
+std::string TokenKey(std::string_view counter, std::string_view token) { return fmt::format("{}\n{}", counter, token); }
+
+}  // namespace
+
 // Whether this op's result means that nothing of its batch may happen.
 bool UndoesBatch(const Batch& batch, const Op& op) {
   bool failed = op.code != Code::kOk;
@@ -37,7 +44,7 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
   if (op->group == GroupRole::kWhole && IsMutation(op->kind)) return WholeOnPaper(given, paper, op);
   std::string key = fmt::format("{}/{}", op->ns, op->name);
   if (op->kind == OpKind::kTokenOutcome) {
-    if (paper->tokens.contains(fmt::format("{}/{}", key, op->token))) return Code::kOk;
+    if (paper->tokens.contains(TokenKey(key, op->token))) return Code::kOk;
     Prepared prepared;
     PrepareToken(*op, &prepared);
     bool found = false;
@@ -65,8 +72,7 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
     TokenResult known;
     if (Code code = FindToken(prepared, ns, &found, &known); code != Code::kOk) return code;
     uint64_t content = ContentDigest(*op);
-    auto [token, fresh] =
-        paper->tokens.emplace(fmt::format("{}/{}", key, op->token), std::pair(content, Outcome::kApplied));
+    auto [token, fresh] = paper->tokens.emplace(TokenKey(key, op->token), std::pair(content, Outcome::kApplied));
     if (found) token->second = {known.content, known.outcome};
     if ((found || !fresh) && static_cast<uint32_t>(token->second.first) != static_cast<uint32_t>(content)) {
       return Code::kTokenConflict;
@@ -104,7 +110,7 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
   }
   it->second = {after, it->second.changed || effect == Effect::kChanged};
   if (op->token.empty()) return Code::kOk;
-  if (auto token = paper->tokens.find(fmt::format("{}/{}", key, op->token)); token != paper->tokens.end()) {
+  if (auto token = paper->tokens.find(TokenKey(key, op->token)); token != paper->tokens.end()) {
     token->second.second = op->outcome;
   }
   return Code::kOk;
