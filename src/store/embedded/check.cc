@@ -332,16 +332,14 @@ class Check {
   }
 
   Status CompareSums(const CounterRef& c, const CounterRecount& recount) {
-    IntervalSums stored;
-    for (Interval interval : {Interval::kMinute, Interval::kHour, Interval::kDay}) {
-      Status s =
-          settled_->ScanSums(c, interval, INT64_MIN, INT64_MAX, [&](int64_t start, int64_t sum, uint64_t events) {
-            stored[{interval, start}] = {sum, events};
-            return true;
-          });
-      if (s.code() == Code::kOverflow) return OkStatus();  // exact on disk, but not to be read in 64 bits
-      QUIPU_RETURN_IF_ERROR(s);
-    }
+    MinuteSums stored;
+    Status s = settled_->ScanSums(c, Interval::kMinute, INT64_MIN, INT64_MAX,
+                                  [&](int64_t start, int64_t sum, uint64_t events) {
+                                    stored[start] = {sum, events};
+                                    return true;
+                                  });
+    if (s.code() == Code::kOverflow) return OkStatus();  // exact on disk, but not to be read in 64 bits
+    QUIPU_RETURN_IF_ERROR(s);
     std::string first_more;
     for (const std::string& text : recount.CompareSums(stored, &first_more)) Find(PlaceOf(c), text);
     // More in the sums than in the events is right where events were dropped; whether any were shows at the end.

@@ -8,7 +8,7 @@ namespace quipu::store {
 namespace {
 
 constexpr char kStoreMagic[8] = {'Q', 'U', 'I', 'P', 'U', 'D', 'I', 'R'};
-constexpr uint32_t kStoreVersion = 2;  // 1: prints of tokens were made of their text
+constexpr uint32_t kStoreVersion = 3;  // 1: prints of tokens were made of their text; 2: each event had a row
 constexpr size_t kStoreBytes = 48;
 
 Status WriteStoreIdentity(rt::Disk* disk, const std::string& data_dir, const StoreIdentity& id) {

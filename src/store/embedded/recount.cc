@@ -6,9 +6,6 @@
 namespace quipu::store {
 namespace {
 
-constexpr Interval kIntervals[] = {Interval::kMinute, Interval::kHour, Interval::kDay};
-constexpr std::string_view kIntervalNames[] = {"", "minute", "hour", "day"};
-
 int64_t Minus(int64_t a, int64_t b) {
   return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
 }
@@ -32,11 +29,9 @@ void CounterRecount::Add(const SettledEvent& e) {
   if (e.exists) state_ = {.value = e.value, .expiry_ms = e.expiry_ms, .last_write_us = e.last_write_us, .exists = true};
   last_changed_ = e.position;
   if (e.kind == OpKind::kAdd) {
-    for (Interval interval : kIntervals) {
-      IntervalSum& sum = sums_[{interval, IntervalStart(interval, e.event_us)}];
-      sum.sum += e.applied;
-      sum.events += e.events;
-    }
+    IntervalSum& sum = sums_[IntervalStart(Interval::kMinute, e.event_us)];
+    sum.sum += e.applied;
+    sum.events += e.events;
   }
 }
 
@@ -142,41 +137,24 @@ void CounterRecount::CompareCheckpoint(const Checkpoint* c) {
                        c->last_write_us));
 }
 
-std::vector<std::string> CounterRecount::CompareSums(const IntervalSums& stored, std::string* first_more) const {
+std::vector<std::string> CounterRecount::CompareSums(const MinuteSums& stored, std::string* first_more) const {
   std::vector<std::string> wrong;
-  auto name = [](const auto& key) {
-    return fmt::format("{} from {} us", kIntervalNames[static_cast<size_t>(key.first)], key.second);
-  };
-  for (const auto& [key, sum] : sums_) {
-    auto it = stored.find(key);
+  for (const auto& [start_us, sum] : sums_) {
+    auto it = stored.find(start_us);
     IntervalSum have = it == stored.end() ? IntervalSum() : it->second;
     if (have.events < sum.events) {
-      wrong.push_back(fmt::format("{}: {} adds, the stored sum has {}", name(key), sum.events, have.events));
-    } else if (have.events == sum.events && have.sum != sum.sum) {
       wrong.push_back(
-          fmt::format("{}: the adds make {}, the stored sum says {}", name(key), Text(sum.sum), Text(have.sum)));
+          fmt::format("minute from {} us: {} adds, the stored sum has {}", start_us, sum.events, have.events));
+    } else if (have.events == sum.events && have.sum != sum.sum) {
+      wrong.push_back(fmt::format("minute from {} us: the adds make {}, the stored sum says {}", start_us,
+                                  Text(sum.sum), Text(have.sum)));
     }
   }
-  IntervalSums wider;  // hours from minutes, days from hours
-  for (const auto& [key, sum] : stored) {
-    auto it = sums_.find(key);
+  for (const auto& [start_us, sum] : stored) {
+    auto it = sums_.find(start_us);
     uint64_t fed = it == sums_.end() ? 0 : it->second.events;
     if (sum.events > fed && first_more->empty())
-      *first_more = fmt::format("{}: {} adds, the stored sum has {}", name(key), fed, sum.events);
-    if (key.first == Interval::kDay) continue;
-    Interval next = key.first == Interval::kMinute ? Interval::kHour : Interval::kDay;
-    IntervalSum& into = wider[{next, IntervalStart(next, key.second)}];
-    into.sum += sum.sum;
-    into.events += sum.events;
-  }
-  for (const auto& [key, sum] : stored) {
-    if (key.first == Interval::kMinute) continue;
-    auto it = wider.find(key);
-    if (it == wider.end() || it->second.sum != sum.sum || it->second.events != sum.events)
-      wrong.push_back(fmt::format("{}: not the sum of the shorter intervals in it", name(key)));
-  }
-  for (const auto& [key, sum] : wider) {
-    if (!stored.contains(key)) wrong.push_back(fmt::format("{}: missing", name(key)));
+      *first_more = fmt::format("minute from {} us: {} adds, the stored sum has {}", start_us, fed, sum.events);
   }
   return wrong;
 }

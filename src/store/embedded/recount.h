@@ -1,5 +1,5 @@
 // The judge of one counter's history: fed its events in the order of their positions, it knows what the counter must be
-// after each, and says where the events contradict each other, the checkpoint or the interval sums.
+// after each, and says where the events contradict each other, the checkpoint or the sums of minutes.
 //
 // Threads   One owner.
 // Memory    One entry per minute with adds, one per token inside the horizon.
@@ -20,7 +20,7 @@ struct IntervalSum {
   __int128 sum = 0;
   uint64_t events = 0;
 };
-using IntervalSums = std::map<std::pair<Interval, int64_t>, IntervalSum>;
+using MinuteSums = std::map<int64_t, IntervalSum>;  // by start, in microseconds
 
 class CounterRecount {
  public:
@@ -33,7 +33,7 @@ class CounterRecount {
   void CompareCheckpoint(const Checkpoint* checkpoint);
   // The sums of the adds so far against the stored ones. What cannot be right in any case is returned; *first_more is
   // set where more adds are stored than were fed, which is right if events were dropped.
-  std::vector<std::string> CompareSums(const IntervalSums& stored, std::string* first_more) const;
+  std::vector<std::string> CompareSums(const MinuteSums& stored, std::string* first_more) const;
 
   uint64_t events() const { return events_; }
   uint64_t tokens() const { return tokens_; }
@@ -54,7 +54,7 @@ class CounterRecount {
   Position last_ = 0;          // of all events
   Position last_changed_ = 0;  // of those that were not refused
   uint64_t events_ = 0, tokens_ = 0;
-  IntervalSums sums_;
+  MinuteSums sums_;
   std::map<std::string, std::pair<Position, Micros>, std::less<>> seen_;  // token: position, kept from
 };
 

@@ -1,11 +1,15 @@
 #include "store/embedded/recount.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "store/embedded/settler.h"
 
 namespace quipu::store {
 namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
 
 constexpr Micros kNow = 1'750'000'000'000'000;
 
@@ -101,38 +105,20 @@ TEST_F(Recount, GoesOnFromACheckpointWhoseEventsAreGone) {
 TEST_F(Recount, SumsThatCannotComeFromTheAddsAreTold) {
   recount_.Add(Add(1, 5, 5, false));
   recount_.Add(Add(2, 2, 7, true));
-  IntervalSums right;
-  for (Interval interval : {Interval::kMinute, Interval::kHour, Interval::kDay})
-    right[{interval, IntervalStart(interval, kNow)}] = {7, 2};
+  const int64_t minute = IntervalStart(Interval::kMinute, kNow);
+  const MinuteSums right{{minute, {7, 2}}};
   std::string more;
   EXPECT_TRUE(recount_.CompareSums(right, &more).empty());
+  EXPECT_THAT(recount_.CompareSums({{minute, {7, 1}}}, &more), ElementsAre(HasSubstr("2 adds, the stored sum has 1")));
+  EXPECT_THAT(recount_.CompareSums({{minute, {8, 2}}}, &more),
+              ElementsAre(HasSubstr("the adds make 7, the stored sum says 8")));
+  EXPECT_THAT(recount_.CompareSums({}, &more), ElementsAre(HasSubstr("2 adds, the stored sum has 0")));
   EXPECT_EQ(more, "");
-  for (const auto& [key, sum] : right) {
-    IntervalSums stored = right;
-    stored[key].events = 1;
-    EXPECT_FALSE(recount_.CompareSums(stored, &more).empty()) << "an add too few";
-    stored = right;
-    stored[key].sum = 8;
-    EXPECT_FALSE(recount_.CompareSums(stored, &more).empty()) << "another sum";
-    stored = right;
-    stored.erase(key);
-    EXPECT_FALSE(recount_.CompareSums(stored, &more).empty()) << "none";
-  }
-  EXPECT_EQ(more, "");
-  IntervalSums fewer = right;
-  for (auto& [key, sum] : fewer) sum = {5, 1};
-  EXPECT_EQ(recount_.CompareSums(fewer, &more).size(), 3u) << "an add that all of them lack";
-  // Older adds, whose events are gone: nothing can be said, unless the intervals disagree among themselves.
-  IntervalSums older = right;
-  for (Interval interval : {Interval::kMinute, Interval::kHour, Interval::kDay})
-    older[{interval, IntervalStart(interval, kNow - 86'400'000'000)}] = {1, 1};
+  // Older adds, whose events are gone: nothing can be said.
+  MinuteSums older = right;
+  older[minute - 86'400'000'000] = {1, 1};
   EXPECT_TRUE(recount_.CompareSums(older, &more).empty());
   EXPECT_EQ(more, "minute from 1749913560000000 us: 0 adds, the stored sum has 1");
-  older.erase({Interval::kHour, IntervalStart(Interval::kHour, kNow - 86'400'000'000)});
-  std::vector<std::string> wrong = recount_.CompareSums(older, &more);
-  ASSERT_EQ(wrong.size(), 2u);
-  EXPECT_EQ(wrong[0], "day from 1749859200000000 us: not the sum of the shorter intervals in it");
-  EXPECT_EQ(wrong[1], "hour from 1749913200000000 us: missing");
 }
 
 TEST_F(Recount, ATokenMayCountAgainOnlyAfterItsHorizon) {

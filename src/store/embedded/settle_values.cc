@@ -57,18 +57,6 @@ SettledEvent EventOf(const CounterRecord& r, Position position, Micros commit_us
           .token = TokenOf(r)};
 }
 
-int64_t IntervalWidth(Interval interval) {
-  constexpr int64_t kMinuteUs = 60'000'000, kHourUs = 60 * kMinuteUs, kDayUs = 24 * kHourUs;
-  return interval == Interval::kMinute ? kMinuteUs : interval == Interval::kHour ? kHourUs : kDayUs;
-}
-
-int64_t IntervalStart(Interval interval, Micros event_us) {
-  const int64_t width = IntervalWidth(interval);
-  int64_t us = std::max(event_us, std::numeric_limits<int64_t>::min() + IntervalWidth(Interval::kDay));
-  int64_t within = us % width;
-  return us - (within < 0 ? within + width : within);
-}
-
 bool BeginsStep(std::string_view payload, Micros frame_us, StepRecord* step) {
   const char* p = payload.data();
   Record r;

@@ -4,6 +4,7 @@
 #include <deque>
 
 #include "store/embedded/settled_db.h"
+#include "store/embedded/settled_events.h"
 #include "store/embedded/settled_rows.h"
 
 namespace quipu::store {
@@ -56,15 +57,50 @@ Result<std::optional<rocksdb::PinnableSlice>> Get(const FamilyRef& family, std::
   return std::optional(std::move(value));
 }
 
-std::string_view CounterOf(const Cursor& events) {
-  return events.key().substr(0, events.key().size() - kEventKeySuffix);
-}
+// Events of one slice in the order of (counter, position), row by row.
+class EventCursor {
+ public:
+  EventCursor(FamilyRef family, Caching caching) : rows_(std::move(family), caching) {}
+  // To the first row that may have an event at or after (counter, position); `key` is its key.
+  Status Seek(std::string_view key) {
+    rows_.Seek(key);
+    return ReadRow();
+  }
+  Status Next() {
+    if (++at_ < events_.size()) return OkStatus();
+    rows_.Next();
+    return ReadRow();
+  }
+  bool valid() const { return rows_.valid(); }
+  std::string_view counter_key() const { return rows_.key().substr(0, rows_.key().size() - kEventKeySuffix); }
+  // Its token points into the row.
+  const SettledEvent& event() const { return events_[at_]; }
+
+ private:
+  Status ReadRow() {
+    at_ = 0;
+    if (!rows_.valid()) return rows_.status();
+    std::string_view counter_key;
+    Position last = 0;
+    if (!ParseEventKey(rows_.key(), &counter_key, &last) ||
+        !ParseEventsValue(rows_.value(), rows_.family()->id().start_us, last, &events_)) {
+      return rows_.bad_row();
+    }
+    return OkStatus();
+  }
+
+  Cursor rows_;
+  std::vector<SettledEvent> events_;
+  size_t at_ = 0;
+};
 
 class Settled final : public SettledStore {
  public:
   explicit Settled(std::unique_ptr<SettledDb> db) : db_(std::move(db)) {}
 
-  Result<std::unique_ptr<SettleRun>> BeginRun() override { return NewSettleRun(db_.get()); }
+  Result<std::unique_ptr<SettleRun>> BeginRun(std::shared_ptr<RunScratch> scratch) override {
+    return NewSettleRun(db_.get(), std::move(scratch));
+  }
 
   Result<std::optional<Checkpoint>> GetCounter(const CounterRef& counter) override {
     QUIPU_ASSIGN_OR_RETURN(const ViewRef view, db_->view());
@@ -146,23 +182,21 @@ class Settled final : public SettledStore {
     std::string prefix, from;
     SetCounterKey(counter, &prefix);
     SetEventKey(counter, after + 1, &from);
-    std::vector<Cursor> slices;
+    std::vector<EventCursor> slices;
     for (const FamilyRef& events : view->events) {
-      Cursor cursor(events);
-      cursor.Seek(from);
-      QUIPU_RETURN_IF_ERROR(AddWhileOn(prefix, std::move(cursor), &slices));
+      EventCursor cursor(events, Caching::kKeep);
+      QUIPU_RETURN_IF_ERROR(cursor.Seek(from));
+      const auto is_on = [&] { return cursor.valid() && cursor.counter_key() == prefix; };
+      while (is_on() && cursor.event().position <= after) QUIPU_RETURN_IF_ERROR(cursor.Next());
+      if (is_on()) slices.push_back(std::move(cursor));
     }
-    // The clock may have stepped back, so positions of several slices interleave. The keys have equal counters and
-    // differ in the position alone.
+    // The clock may have stepped back, so positions of several slices interleave.
+    const auto position = [](const EventCursor& cursor) { return cursor.event().position; };
     while (!slices.empty()) {
-      const auto next = std::ranges::min_element(slices, {}, &Cursor::key);
-      SettledEvent event;
-      QUIPU_RETURN_IF_ERROR(ReadEvent(*next, &event));
-      if (!visit(event)) return OkStatus();
-      next->Next();
-      Cursor moved = std::move(*next);
-      slices.erase(next);
-      QUIPU_RETURN_IF_ERROR(AddWhileOn(prefix, std::move(moved), &slices));
+      const auto next = std::ranges::min_element(slices, {}, position);
+      if (!visit(next->event())) return OkStatus();
+      QUIPU_RETURN_IF_ERROR(next->Next());
+      if (!next->valid() || next->counter_key() != prefix) slices.erase(next);
     }
     return OkStatus();
   }
@@ -170,23 +204,40 @@ class Settled final : public SettledStore {
   Status ScanSums(const CounterRef& counter, Interval interval, int64_t from_us, int64_t to_us,
                   const std::function<bool(int64_t start_us, int64_t sum, uint64_t events)>& visit) override {
     QUIPU_ASSIGN_OR_RETURN(const ViewRef view, db_->view());
-    std::string from, to;
-    SetSumKey(counter, interval, from_us, &from);
-    SetSumKey(counter, interval, to_us, &to);
+    std::string prefix, from;
+    SetCounterKey(counter, &prefix);
+    SetSumsKey(counter, IntervalStart(Interval::kDay, from_us), &from);
     Cursor cursor(view->sums);
-    for (cursor.Seek(from); cursor.valid() && cursor.key() < to; cursor.Next()) {
+    std::vector<MinuteSum> minutes;
+    for (cursor.Seek(from); cursor.valid(); cursor.Next()) {
       std::string_view counter_key;
-      Interval row_interval{};
-      int64_t start_us = 0;
-      SumValue value;
-      if (!ParseSumKey(cursor.key(), &counter_key, &row_interval, &start_us)) return cursor.bad_row();
-      if (!ParseSumValue(cursor.value(), &value)) return cursor.bad_row();
-      const auto sum = static_cast<int64_t>(value.sum);
-      if (sum != value.sum) {
-        return Status(Code::kOverflow,
-                      fmt::format("the sum of the interval that starts at {} is beyond 64 bits", start_us));
+      int64_t day_us = 0;
+      if (!ParseSumsKey(cursor.key(), &counter_key, &day_us)) return cursor.bad_row();
+      if (counter_key != prefix || day_us >= to_us) break;
+      if (!ParseSumsValue(cursor.value(), &minutes)) return cursor.bad_row();
+      for (size_t i = 0; i < minutes.size();) {
+        const auto start_of = [&](const MinuteSum& m) {
+          const int64_t within = m.minute * IntervalWidth(Interval::kMinute);
+          // Modulo 2^64: a damaged row may name a minute beyond the last one.
+          return static_cast<int64_t>(
+              static_cast<uint64_t>(day_us) +
+              static_cast<uint64_t>(within / IntervalWidth(interval) * IntervalWidth(interval)));
+        };
+        const int64_t start_us = start_of(minutes[i]);
+        MinuteSum all;
+        for (; i < minutes.size() && start_of(minutes[i]) == start_us; ++i) {
+          all.sum += minutes[i].sum;
+          all.events += minutes[i].events;
+        }
+        if (start_us < from_us) continue;
+        if (start_us >= to_us) return OkStatus();
+        const auto sum = static_cast<int64_t>(all.sum);
+        if (sum != all.sum) {
+          return Status(Code::kOverflow,
+                        fmt::format("the sum of the interval that starts at {} is beyond 64 bits", start_us));
+        }
+        if (!visit(start_us, sum, all.events)) return OkStatus();
       }
-      if (!visit(start_us, sum, value.events)) break;
     }
     return cursor.status();
   }
@@ -220,19 +271,19 @@ class Settled final : public SettledStore {
     QUIPU_ASSIGN_OR_RETURN(const ViewRef view, db_->view());
     Cursor counters(view->counters, Caching::kPass);
     counters.Seek("");
-    std::vector<Cursor> slices;
+    std::vector<EventCursor> slices;
     for (const FamilyRef& events : view->events) {
-      Cursor cursor(events, Caching::kPass);
-      cursor.Seek("");
-      QUIPU_RETURN_IF_ERROR(AddWhileOn("", std::move(cursor), &slices));
+      EventCursor cursor(events, Caching::kPass);
+      QUIPU_RETURN_IF_ERROR(cursor.Seek(""));
+      if (cursor.valid()) slices.push_back(std::move(cursor));
     }
     QUIPU_RETURN_IF_ERROR(counters.status());
     while (counters.valid() || !slices.empty()) {
       std::string key;
       bool found = false;
       if (counters.valid()) key = counters.key(), found = true;
-      for (const Cursor& slice : slices) {
-        if (!found || CounterOf(slice) < key) key = CounterOf(slice), found = true;
+      for (const EventCursor& slice : slices) {
+        if (!found || slice.counter_key() < key) key = slice.counter_key(), found = true;
       }
       QUIPU_RETURN_IF_ERROR(VisitOne(key, &counters, &slices, visit));
     }
@@ -307,25 +358,6 @@ class Settled final : public SettledStore {
     return OkStatus();
   }
 
-  // Adds the cursor if it stands on an event of a counter that begins with `prefix`; a key of another shape is damage.
-  static Status AddWhileOn(std::string_view prefix, Cursor cursor, std::vector<Cursor>* out) {
-    if (!cursor.valid()) return cursor.status();
-    std::string_view counter_key;
-    Position position = 0;
-    if (!ParseEventKey(cursor.key(), &counter_key, &position)) return cursor.bad_row();
-    if (prefix.empty() || counter_key == prefix) out->push_back(std::move(cursor));
-    return OkStatus();
-  }
-
-  static Status ReadEvent(const Cursor& cursor, SettledEvent* event) {
-    std::string_view counter_key;
-    if (!ParseEventKey(cursor.key(), &counter_key, &event->position) ||
-        !ParseEventValue(cursor.value(), cursor.family()->id().start_us, event)) {
-      return cursor.bad_row();
-    }
-    return OkStatus();
-  }
-
   static std::vector<FamilyId> EndedBefore(const std::vector<FamilyRef>& slices, Micros commit_us) {
     std::vector<FamilyId> ids;
     for (const FamilyRef& slice : slices) {
@@ -336,7 +368,7 @@ class Settled final : public SettledStore {
 
   // Calls visit for the counter at `key`, and moves all cursors past it.
   static Status VisitOne(
-      const std::string& key, Cursor* counters, std::vector<Cursor>* slices,
+      const std::string& key, Cursor* counters, std::vector<EventCursor>* slices,
       const std::function<Status(const CounterRef&, const Checkpoint*, const std::vector<SettledEvent>&)>& visit) {
     CounterRef counter;
     Checkpoint checkpoint;
@@ -345,19 +377,14 @@ class Settled final : public SettledStore {
     if (!ParseCounterKey(key, &counter)) return counters->bad_row();
     std::vector<SettledEvent> events;
     std::deque<std::string> texts;  // what the events' tokens point to
-    std::vector<Cursor> going;
-    for (Cursor& slice : *slices) {
-      while (slice.valid() && CounterOf(slice) == key) {
-        SettledEvent event;
-        QUIPU_RETURN_IF_ERROR(ReadEvent(slice, &event));
+    for (EventCursor& slice : *slices) {
+      while (slice.valid() && slice.counter_key() == key) {
+        SettledEvent& event = events.emplace_back(slice.event());
         if (event.token.form == TokenForm::kText) event.token.text = texts.emplace_back(event.token.text);
-        events.push_back(event);
-        slice.Next();
-        if (slice.valid() && slice.key().size() < kEventKeySuffix) return slice.bad_row();
+        QUIPU_RETURN_IF_ERROR(slice.Next());
       }
-      QUIPU_RETURN_IF_ERROR(AddWhileOn("", std::move(slice), &going));
     }
-    *slices = std::move(going);
+    std::erase_if(*slices, [](const EventCursor& slice) { return !slice.valid(); });
     std::ranges::sort(events, {}, &SettledEvent::position);
     QUIPU_RETURN_IF_ERROR(visit(counter, has_checkpoint ? &checkpoint : nullptr, events));
     if (has_checkpoint) counters->Next();

@@ -32,6 +32,8 @@
 #include "model/ids.h"
 #include "model/token.h"
 #include "rt/disk.h"
+#include "rt/table_memory.h"
+#include "store/embedded/interval.h"
 #include "store/event_store.h"
 
 namespace quipu::store {
@@ -79,8 +81,6 @@ struct SettledEvent {
   bool operator==(const SettledEvent&) const = default;
 };
 
-enum class Interval : uint8_t { kMinute = 1, kHour = 2, kDay = 3 };  // on disk; never renumber
-
 // A question after a token: where to look, and what was found.
 struct TokenLookup {
   TokenPrint print;
@@ -88,7 +88,16 @@ struct TokenLookup {
   std::optional<SettledEvent> event;  // without the token's text
 };
 
-// One settle being built. Each kind of row must come in ascending key order; kinds may be interleaved.
+// Memory for the tokens of a run until they are sorted, to be used again by the next run: fresh pages cost as much as
+// the sorting. AddToken fills `tokens`; `sorted` is the caller's until Commit.
+struct RunScratch {
+  static constexpr size_t kTokenBytes = 40;
+  // Has room for so many tokens in both, whatever they held.
+  void Reserve(size_t count);
+  rt::TableMemory tokens, sorted;
+};
+
+// One settle being built. Each kind of row must come in the order stated; kinds may be interleaved.
 class SettleRun {
  public:
   virtual Status PutCounter(const CounterRef& counter, const Checkpoint& checkpoint) = 0;
@@ -98,11 +107,10 @@ class SettleRun {
   virtual Status DeleteName(NamespaceId ns, std::string_view name) = 0;
   // Within one slice ordered by (counter, position); slices may come in any order.
   virtual Status AddEvent(const CounterRef& counter, const SettledEvent& event) = 0;
-  // Within one slice ordered by print. The row holds the whole event but its token's text.
+  // In any order; of equal prints the one of the highest position counts. The positions of one run lie within 2^31.
   virtual Status AddToken(const TokenPrint& print, const SettledEvent& event) = 0;
-  // Ordered by (counter, interval, start). Adds to what earlier runs hold.
-  virtual Status AddSum(const CounterRef& counter, Interval interval, int64_t start_us, __int128 sum,
-                        uint64_t events) = 0;
+  // The minutes of one day, ascending, at least one; ordered by (counter, day). Adds to what earlier runs hold.
+  virtual Status AddSums(const CounterRef& counter, int64_t day_us, std::span<const MinuteSum> minutes) = 0;
   // Small named values that change with this run (settled positions, namespaces, sources, counts), in any order; the
   // last one of a key counts; empty value = delete.
   virtual Status PutMeta(std::string_view key, std::string_view value) = 0;
@@ -131,7 +139,8 @@ class SettledStore {
   static Result<std::unique_ptr<SettledStore>> Open(rt::Disk* disk, const std::string& dir,
                                                     const SettledOptions& options);
 
-  virtual Result<std::unique_ptr<SettleRun>> BeginRun() = 0;
+  virtual Result<std::unique_ptr<SettleRun>> BeginRun(
+      std::shared_ptr<RunScratch> scratch = std::make_shared<RunScratch>()) = 0;
 
   // Point reads: one Bloom-filtered lookup per run; about 1 us when absent, 3 us when cached.
   virtual Result<std::optional<Checkpoint>> GetCounter(const CounterRef& counter) = 0;

@@ -23,15 +23,28 @@ constexpr int kNever = 1 << 30;
 constexpr size_t kCacheInPartsFrom = 4u << 20;
 constexpr int kCacheInOnePart = 0, kCacheInParts = -1;
 
-class SumOperator final : public rocksdb::AssociativeMergeOperator {
+// Adds up the minutes of a day.
+class SumsOperator final : public rocksdb::AssociativeMergeOperator {
  public:
-  const char* Name() const override { return "quipu.sum.1"; }
+  const char* Name() const override { return "quipu.sums.2"; }
   bool Merge(const rocksdb::Slice&, const rocksdb::Slice* existing, const rocksdb::Slice& value, std::string* out,
              rocksdb::Logger*) const override {
-    SumValue a, b;
-    if (existing != nullptr && !ParseSumValue(existing->ToStringView(), &a)) return false;
-    if (!ParseSumValue(value.ToStringView(), &b)) return false;
-    SetSumValue({.sum = a.sum + b.sum, .events = a.events + b.events}, out);
+    std::vector<MinuteSum> a, b, sum;
+    if (existing != nullptr && !ParseSumsValue(existing->ToStringView(), &a)) return false;
+    if (!ParseSumsValue(value.ToStringView(), &b)) return false;
+    sum.reserve(a.size() + b.size());
+    std::ranges::merge(a, b, std::back_inserter(sum), {}, &MinuteSum::minute, &MinuteSum::minute);
+    using uint128 = unsigned __int128;  // a damaged sum may be of any size
+    size_t n = 0;
+    for (size_t i = 0; i < sum.size(); ++i) {
+      if (n > 0 && sum[n - 1].minute == sum[i].minute) {
+        sum[n - 1].sum = static_cast<__int128>(static_cast<uint128>(sum[n - 1].sum) + static_cast<uint128>(sum[i].sum));
+        sum[n - 1].events += sum[i].events;
+      } else {
+        sum[n++] = sum[i];
+      }
+    }
+    SetSumsValue(std::span(sum).first(n), out);
     return true;
   }
 };
@@ -195,7 +208,7 @@ rocksdb::ColumnFamilyOptions SettledDb::FamilyOptions(FamilyKind kind) const {
   // their size and cost 40 % more time.
   o.compression = is_looked_up ? rocksdb::kLZ4Compression : rocksdb::kZSTD;
   if (!is_looked_up) o.compression_opts.level = 1;
-  if (kind == FamilyKind::kSums) o.merge_operator = std::make_shared<SumOperator>();
+  if (kind == FamilyKind::kSums) o.merge_operator = std::make_shared<SumsOperator>();
   return o;
 }
 

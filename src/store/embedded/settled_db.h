@@ -133,6 +133,6 @@ class SettledDb {
 };
 
 // A settle in the making, over `db`.
-Result<std::unique_ptr<SettleRun>> NewSettleRun(SettledDb* db);
+Result<std::unique_ptr<SettleRun>> NewSettleRun(SettledDb* db, std::shared_ptr<RunScratch> scratch);
 
 }  // namespace quipu::store

@@ -18,6 +18,8 @@
 namespace quipu::store {
 
 inline constexpr int64_t kModelSlice = 1'000'000;
+inline constexpr int64_t kModelMinute = IntervalWidth(Interval::kMinute);
+inline constexpr int64_t kModelDays = 2 * IntervalWidth(Interval::kDay);
 
 // One seed, one sequence (splitmix64).
 class ModelRandom {
@@ -41,13 +43,16 @@ struct ModelEvent {
   bool operator==(const ModelEvent& other) const;
 };
 
+// By counter, and the number of the minute since 1970.
+using ModelSums = std::map<std::pair<ModelCounter, int64_t>, std::pair<int64_t, uint64_t>>;
+
 struct ModelState {
   std::map<ModelCounter, Checkpoint> counters;
   std::set<std::pair<NamespaceId, std::string>> names;
   std::map<std::string, std::string> meta;
   std::map<ModelCounter, std::map<Position, ModelEvent>> events;
   std::map<TokenPrint, Position> tokens;
-  std::map<std::tuple<ModelCounter, Interval, int64_t>, std::pair<int64_t, uint64_t>> sums;
+  ModelSums sums;
   bool operator==(const ModelState&) const = default;
 };
 
@@ -58,7 +63,7 @@ struct ModelRun {
   std::map<std::string, std::string> meta;
   std::map<std::pair<ModelCounter, Position>, ModelEvent> events;
   std::map<TokenPrint, std::tuple<ModelCounter, Micros, Position>> tokens;
-  std::map<std::tuple<ModelCounter, Interval, int64_t>, std::pair<int64_t, uint64_t>> sums;
+  ModelSums sums;
 };
 
 class SettledModel {
@@ -155,8 +160,8 @@ inline ModelRun SettledModel::MakeRun(size_t events) {
                                        .expiry_ms = event.row.expiry_ms,
                                        .last_write_us = random_.OneIn(9) ? kNoTime : now_};
     run.names[{std::get<0>(counter), std::get<2>(counter)}] = true;
-    auto& sum = run.sums[{counter, static_cast<Interval>(random_.Below(3) + 1),
-                          static_cast<int64_t>(random_.Below(5)) * 60 - 120}];
+    // Minutes on both sides of a midnight.
+    auto& sum = run.sums[{counter, static_cast<int64_t>(random_.Below(5)) * 70 - 140}];
     sum.first += static_cast<int64_t>(random_.Below(1u << 20)) - (1 << 19);
     sum.second++;
   }
@@ -188,9 +193,18 @@ inline Status Write(const ModelRun& rows, SettledStore* store) {
   for (const auto& [print, home] : rows.tokens) {
     QUIPU_RETURN_IF_ERROR(run->AddToken(print, rows.events.at({std::get<0>(home), std::get<2>(home)}).row));
   }
-  for (const auto& [at, sum] : rows.sums) {
-    const auto& [counter, interval, start] = at;
-    QUIPU_RETURN_IF_ERROR(run->AddSum(RefOf(counter), interval, start, sum.first, sum.second));
+  for (auto at = rows.sums.begin(); at != rows.sums.end();) {
+    const ModelCounter& counter = at->first.first;
+    const int64_t day_us = IntervalStart(Interval::kDay, at->first.second * kModelMinute);
+    std::vector<MinuteSum> minutes;
+    for (; at != rows.sums.end() && at->first.first == counter; ++at) {
+      const int64_t within = at->first.second * kModelMinute - day_us;
+      if (within >= IntervalWidth(Interval::kDay)) break;
+      minutes.push_back({.minute = static_cast<uint16_t>(within / kModelMinute),
+                         .sum = at->second.first,
+                         .events = at->second.second});
+    }
+    QUIPU_RETURN_IF_ERROR(run->AddSums(RefOf(counter), day_us, minutes));
   }
   for (const auto& [key, value] : rows.meta) QUIPU_RETURN_IF_ERROR(run->PutMeta(key, value));
   return run->Commit();
@@ -322,12 +336,24 @@ inline Result<ModelState> SettledModel::ReadState(SettledStore* store) const {
     if (!ascending || events != (there == state.events.end() ? decltype(events)() : there->second)) {
       return Differs("events, scanned and visited,");
     }
-    for (const Interval interval : {Interval::kMinute, Interval::kHour, Interval::kDay}) {
+    std::map<int64_t, std::pair<int64_t, uint64_t>> hours, days;
+    const auto add_to = [](auto* sums, int64_t start, int64_t sum, uint64_t n) {
+      (*sums)[start].first += sum;
+      (*sums)[start].second += n;
+      return true;
+    };
+    QUIPU_RETURN_IF_ERROR(store->ScanSums(RefOf(counter), Interval::kMinute, -kModelDays, kModelDays,
+                                          [&](int64_t start, int64_t sum, uint64_t n) {
+                                            state.sums[{counter, start / kModelMinute}] = {sum, n};
+                                            add_to(&hours, IntervalStart(Interval::kHour, start), sum, n);
+                                            return add_to(&days, IntervalStart(Interval::kDay, start), sum, n);
+                                          }));
+    for (const auto& [interval, expected] : {std::pair(Interval::kHour, &hours), std::pair(Interval::kDay, &days)}) {
+      std::map<int64_t, std::pair<int64_t, uint64_t>> read;
       QUIPU_RETURN_IF_ERROR(
-          store->ScanSums(RefOf(counter), interval, -1000, 1000, [&](int64_t start, int64_t sum, uint64_t n) {
-            state.sums[{counter, interval, start}] = {sum, n};
-            return true;
-          }));
+          store->ScanSums(RefOf(counter), interval, -kModelDays, kModelDays,
+                          [&](int64_t start, int64_t sum, uint64_t n) { return add_to(&read, start, sum, n); }));
+      if (read != *expected) return Differs("sums of minutes and of longer intervals");
     }
   }
   QUIPU_RETURN_IF_ERROR(store->VisitTokens([&](const TokenPrint& print, Position position) {

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "store/embedded/rocks_disk.h"
+#include "store/embedded/settled_events.h"
 #include "store/embedded/settled_rows.h"
 #include "store/embedded/settler.h"
 
@@ -19,25 +20,25 @@ void Same(std::string_view read, std::string_view written) {
   QUIPU_ASSERT(read == written, "{} bytes were read, {} are written again", read.size(), written.size());
 }
 
-// What is written again must be decoded to the same event, and from then on stay as it is.
-void EventValue(std::string_view bytes) {
-  SettledEvent event, again;
-  std::string value, value_again;
-  if (!ParseEventValue(bytes, kSlice, &event)) return;
-  SetEventValue(event, kSlice, &value);
-  QUIPU_ASSERT(ParseEventValue(value, kSlice, &again), "an event that was read cannot be read again");
-  QUIPU_ASSERT(event == again, "an event of {} bytes came back as another one", bytes.size());
-  SetEventValue(again, kSlice, &value_again);
-  Same(value, value_again);
+void EventsValue(std::string_view bytes) {
+  constexpr Position kLast = 1'000'000;
+  std::vector<SettledEvent> events;
+  if (!ParseEventsValue(bytes, kSlice, kLast, &events)) return;
+  EventsRow row;
+  row.Begin(kSlice);
+  for (const SettledEvent& event : events) row.Add(event);
+  std::string value;
+  row.Finish(&value);
+  Same(bytes, value);
 }
 
 void TokenValue(std::string_view bytes) {
-  SettledEvent event, again;
-  std::string value;
+  SettledEvent event;
   if (!ParseTokenValue(bytes, kSlice, &event)) return;
-  SetTokenValue(event, kSlice, &value);
-  QUIPU_ASSERT(ParseTokenValue(value, kSlice, &again), "a token that was read cannot be read again");
-  QUIPU_ASSERT(event == again, "a token of {} bytes came back as another one", bytes.size());
+  char event_bytes[kTokenEventBytesMax];
+  std::string value;
+  SetTokenValue(event.position, {event_bytes, PutTokenEvent(event, kSlice, event_bytes)}, &value);
+  Same(bytes, value);
 }
 
 void CheckpointValue(std::string_view bytes) {
@@ -48,11 +49,11 @@ void CheckpointValue(std::string_view bytes) {
   Same(bytes, value);
 }
 
-void SumRow(std::string_view bytes) {
-  SumValue sum;
+void SumsRow(std::string_view bytes) {
+  std::vector<MinuteSum> sums;
   std::string value;
-  if (!ParseSumValue(bytes, &sum)) return;
-  SetSumValue(sum, &value);
+  if (!ParseSumsValue(bytes, &sums)) return;
+  SetSumsValue(sums, &value);
   Same(bytes, value);
 }
 
@@ -82,10 +83,9 @@ void CounterKeys(std::string_view bytes) {
     SetEventKey(counter, position, &key);
     Same(bytes, key);
   }
-  Interval interval;
-  int64_t start;
-  if (ParseSumKey(bytes, &counter_key, &interval, &start) && ParseCounterKey(counter_key, &counter)) {
-    SetSumKey(counter, interval, start, &key);
+  int64_t day;
+  if (ParseSumsKey(bytes, &counter_key, &day) && ParseCounterKey(counter_key, &counter)) {
+    SetSumsKey(counter, day, &key);
     Same(bytes, key);
   }
 }
@@ -116,8 +116,8 @@ void PositionAndCurrent(std::string_view bytes) {
   if (auto seal = UnsealCurrent(bytes)) Same(bytes, SealCurrent(*seal));
 }
 
-constexpr void (*kDecoders[])(std::string_view) = {EventValue, TokenValue,  CheckpointValue, SumRow,
-                                                   MetaValue,  CounterKeys, OtherKeys,       PositionAndCurrent};
+constexpr void (*kDecoders[])(std::string_view) = {EventsValue, TokenValue,  CheckpointValue, SumsRow,
+                                                   MetaValue,   CounterKeys, OtherKeys,       PositionAndCurrent};
 
 }  // namespace
 }  // namespace quipu::store

@@ -7,6 +7,7 @@
 
 #include "rt/real.h"
 #include "store/embedded/rocks_disk.h"
+#include "store/embedded/settled_events.h"
 
 namespace quipu::store {
 namespace {
@@ -74,6 +75,44 @@ std::map<std::string, SettledEvent> Events() {
   return events;
 }
 
+std::string RowOf(std::initializer_list<SettledEvent> events) {
+  EventsRow row;
+  row.Begin(kSlice);
+  for (const SettledEvent& event : events) row.Add(event);
+  std::string value;
+  row.Finish(&value);
+  return value;
+}
+std::string TokenValueOf(const SettledEvent& event) {
+  char bytes[kTokenEventBytesMax];
+  std::string value;
+  SetTokenValue(event.position, {bytes, PutTokenEvent(event, kSlice, bytes)}, &value);
+  return value;
+}
+
+// Three adds that follow each other, and one that does not.
+std::vector<SettledEvent> History() {
+  SettledEvent first = Add(), second = Add(), third = Add(), fourth = Add();
+  first.existed = false;
+  first.value = 5;
+  second.position = 1003;
+  second.value = 10;
+  second.commit_us += 40;
+  second.token = PackToken("order-4711");
+  third.position = 900'000;
+  third.value = 15;
+  third.commit_us -= 7;
+  third.token = PackToken("01890c24-8fff-7122-b170-b60814e6ee06");
+  fourth.position = 900'001;
+  fourth.value = -1;
+  for (SettledEvent* e : {&second, &third, &fourth}) {
+    e->existed = true;
+    e->content = 0;
+    e->event_us = e->last_write_us = e->commit_us;
+  }
+  return {first, second, third, fourth};
+}
+
 std::string GoldenRows() {
   std::string text, key, value;
   const auto row = [&](std::string_view name) { text += fmt::format("{}\n  {}\n  {}\n", name, Hex(key), Hex(value)); };
@@ -87,23 +126,27 @@ std::string GoldenRows() {
   checkpoint("least, with expiry", {.value = kMin, .position = ~0ull, .expiry_ms = 1'700'006'400'000});
   for (const auto& [name, event] : Events()) {
     SetEventKey(kVisits, event.position, &key);
-    SetEventValue(event, kSlice, &value);
+    value = RowOf({event});
     row(fmt::format("event: {}", name));
   }
+  const std::vector<SettledEvent> history = History();
+  SetEventKey(kVisits, history.back().position, &key);
+  value = RowOf({history[0], history[1], history[2], history[3]});
+  row("four events");
   SetNameKey(1, "visits", &key);
   SetNameValue(&value);
   row("name");
   SetTokenKey({.hi = 0x0011223344556677, .lo = 0x8899aabbccddeeff}, &key);
   for (const auto& [name, event] : Events()) {
     if (event.events != 1 || (event.token != Add().token && !event.token.empty())) continue;
-    SetTokenValue(event, kSlice, &value);
+    value = TokenValueOf(event);
     row(fmt::format("token: {}", name));
   }
-  SetSumKey(kVisits, Interval::kHour, kSlice, &key);
-  SetSumValue({.sum = -7, .events = 300}, &value);
-  row("sum");
-  SetSumKey(kVisits, Interval::kMinute, -60'000'000, &key);
-  SetSumValue({.sum = static_cast<__int128>(kMax) * 4, .events = 4}, &value);
+  SetSumsKey(kVisits, IntervalStart(Interval::kDay, kSlice), &key);
+  SetSumsValue({{{.minute = 0, .sum = -7, .events = 300}, {.minute = 1439, .sum = 1, .events = 1}}}, &value);
+  row("sums");
+  SetSumsKey(kVisits, -IntervalWidth(Interval::kDay), &key);
+  SetSumsValue({{{.minute = 60, .sum = static_cast<__int128>(kMax) * 4, .events = 4}}}, &value);
   row("sum beyond 64 bits, before 1970");
   key = "settled";
   SetMetaValue("\x01\x02", &value);
@@ -117,30 +160,44 @@ std::string GoldenRows() {
 
 TEST(SettledRows, AreByteForByteAsRecorded) { EXPECT_EQ(GoldenRows(), ReadGolden("settled_rows.txt")); }
 
+bool Parses(std::string_view value, Position last) {
+  std::vector<SettledEvent> events;
+  return ParseEventsValue(value, kSlice, last, &events);
+}
+
 TEST(SettledRows, EventsComeBackAsTheyWere) {
+  std::vector<SettledEvent> back;
   for (const auto& [name, event] : Events()) {
-    std::string value;
-    SetEventValue(event, kSlice, &value);
-    SettledEvent back{.position = event.position};  // it is in the key
-    ASSERT_TRUE(ParseEventValue(value, kSlice, &back)) << name;
-    EXPECT_EQ(event, back) << name;
+    const std::string value = RowOf({event});
+    ASSERT_TRUE(ParseEventsValue(value, kSlice, event.position, &back)) << name;
+    EXPECT_EQ(back, std::vector{event}) << name;
   }
+  const std::vector<SettledEvent> history = History();
+  const std::string value = RowOf({history[0], history[1], history[2], history[3]});
+  ASSERT_TRUE(ParseEventsValue(value, kSlice, history.back().position, &back));
+  EXPECT_EQ(back, history);
+  EXPECT_FALSE(Parses(value, history.back().position - 900'000)) << "a first position below 0";
 }
 
 TEST(SettledRows, EveryTruncationAndExtensionIsRefused) {
-  for (const auto& [name, event] : Events()) {
-    std::string value;
-    SetEventValue(event, kSlice, &value);
-    SettledEvent back;
-    // A text token has no length of its own: the checksum of its block guards its end.
-    const size_t least = value.size() - (name == "add with a text token" ? event.token.bytes().size() - 1 : 0);
-    for (size_t size = 0; size < least; size++) {
-      EXPECT_FALSE(ParseEventValue(value.substr(0, size), kSlice, &back)) << name << ": " << size;
-    }
-    if (event.token.form != TokenForm::kText) {
-      EXPECT_FALSE(ParseEventValue(value + "x", kSlice, &back)) << name;
-    }
-  }
+  const auto refuse = [](std::string_view name, const std::string& value, Position last) {
+    EXPECT_TRUE(Parses(value, last)) << name;
+    for (size_t size = 0; size < value.size(); size++)
+      EXPECT_FALSE(Parses(value.substr(0, size), last)) << name << size;
+    EXPECT_FALSE(Parses(value + "x", last)) << name;
+  };
+  for (const auto& [name, event] : Events()) refuse(name, RowOf({event}), event.position);
+  const std::vector<SettledEvent> history = History();
+  refuse("four events", RowOf({history[0], history[1], history[2], history[3]}), history[3].position);
+  EventsRow full;
+  full.Begin(kSlice);
+  for (Position i = 1; i <= kEventsInRowMax; ++i) full.Add({.position = i, .commit_us = kSlice});
+  std::string value;
+  full.Finish(&value);
+  EXPECT_TRUE(Parses(value, kEventsInRowMax));
+  full.Add({.position = kEventsInRowMax + 1, .commit_us = kSlice});
+  full.Finish(&value);
+  EXPECT_FALSE(Parses(value, kEventsInRowMax + 1)) << "an event too many";
   Checkpoint checkpoint;
   EXPECT_FALSE(ParseCheckpointValue(std::string("\x01\x00\x02\x02\x00", 5), &checkpoint));
   EXPECT_FALSE(ParseCheckpointValue("", &checkpoint));
@@ -153,19 +210,19 @@ TEST(SettledRows, AnotherVersionOrUnknownFlagsAreRefused) {
   EXPECT_FALSE(ParseCheckpointValue(std::string("\x01\x04\x02\x02", 4), &checkpoint));
   EXPECT_FALSE(ParseCheckpointValue(std::string("\x01\x00\x82\x00\x02", 5), &checkpoint)) << "a long spelling of 2";
   EXPECT_FALSE(ParseCheckpointValue(std::string("\x01\x01\x02\x02\x00", 5), &checkpoint)) << "an expiry that is none";
-  SettledEvent event;
-  std::string value;
-  SetEventValue(Add(), kSlice, &value);
-  for (const auto& [at, byte] : {std::pair<size_t, char>{0, 2}, {1, 0x38}, {2, 0x3d}}) {
-    std::string changed = value;
+  const std::string row = RowOf({Add()});
+  // Version, kind and outcome, what follows at the end.
+  for (const auto& [at, byte] : {std::pair<size_t, char>{0, 2}, {2, 0x38}, {3, 0x3e}}) {
+    std::string changed = row;
     changed[at] = byte;
-    EXPECT_FALSE(ParseEventValue(changed, kSlice, &event)) << at;
+    EXPECT_FALSE(Parses(changed, Add().position)) << at;
   }
-  const std::string rest = value.substr(1, value.size() - 17), largest = std::string(1, 1) + std::string(9, '\xff');
+  SettledEvent event;
+  std::string value = TokenValueOf(Add());
+  const std::string rest = value.substr(3), largest = std::string(1, 1) + std::string(9, '\xff');
+  EXPECT_TRUE(ParseTokenValue(largest + '\x01' + rest, kSlice, &event));
   EXPECT_FALSE(ParseTokenValue(largest + '\x02' + rest, kSlice, &event)) << "a position beyond 64 bits";
-  EXPECT_FALSE(ParseTokenValue(largest + '\x01' + value.substr(1), kSlice, &event)) << "with the token";
-  EXPECT_FALSE(ParseTokenValue(largest + '\x01' + rest, kSlice, &event)) << "that says a token follows";
-  SetTokenValue(Add(), kSlice, &value);
+  EXPECT_FALSE(ParseTokenValue(largest + '\x01' + row.substr(2), kSlice, &event)) << "with the token";
   EXPECT_FALSE(ParseTokenValue(value + '\0', kSlice, &event));
   EXPECT_TRUE(ParseTokenValue(value, kSlice, &event));
   SettledEvent without_text = Add();
@@ -181,8 +238,7 @@ TEST(SettledRows, KeysOfAnotherShapeAreRefused) {
   std::string_view part;
   Position position = 0;
   TokenPrint print;
-  Interval interval{};
-  int64_t start = 0;
+  int64_t day = 0;
   const std::string prefix(12, 'p'), zero(1, '\0'), eight(8, '\0');
   EXPECT_TRUE(ParseCounterKey(prefix + "n", &counter));
   EXPECT_FALSE(ParseCounterKey(prefix, &counter));
@@ -194,10 +250,11 @@ TEST(SettledRows, KeysOfAnotherShapeAreRefused) {
   EXPECT_FALSE(ParseEventKey("short", &part, &position));
   EXPECT_FALSE(ParseNameKey("1234", &ns, &part));
   EXPECT_FALSE(ParseTokenKey("123456789012345", &print));
-  EXPECT_TRUE(ParseSumKey(prefix + "n" + zero + '\x03' + eight, &part, &interval, &start));
-  EXPECT_FALSE(ParseSumKey(prefix + "n" + zero + '\x04' + eight, &part, &interval, &start));
-  EXPECT_FALSE(ParseSumKey(prefix + "n" + zero + zero + eight, &part, &interval, &start));
-  EXPECT_FALSE(ParseSumKey("short", &part, &interval, &start));
+  const std::string epoch = '\x80' + std::string(7, '\0');
+  EXPECT_TRUE(ParseSumsKey(prefix + "n" + zero + epoch, &part, &day));
+  EXPECT_FALSE(ParseSumsKey(prefix + "n" + zero + std::string(7, '\0') + '\x01', &part, &day)) << "not at midnight";
+  EXPECT_FALSE(ParseSumsKey(prefix + "n1" + epoch, &part, &day));
+  EXPECT_FALSE(ParseSumsKey("short", &part, &day));
 }
 
 RC_GTEST_PROP(SettledRows, KeysSortAsTheirPartsDo, ()) {
@@ -212,7 +269,7 @@ RC_GTEST_PROP(SettledRows, KeysSortAsTheirPartsDo, ()) {
   const auto draw = [] {
     return Parts{*rc::gen::inRange<NamespaceId>(0, 3), *rc::gen::element<uint64_t>(0, 1, 1ull << 63),
                  *rc::gen::nonEmpty(rc::gen::container<std::string>(rc::gen::elementOf(std::string("ab ~")))),
-                 *rc::gen::arbitrary<Position>(), *rc::gen::arbitrary<int64_t>()};
+                 *rc::gen::arbitrary<Position>(), *rc::gen::inRange<int64_t>(-4, 4) * IntervalWidth(Interval::kDay)};
   };
   const Parts a = draw(), b = draw();
   const auto ref = [](const Parts& p) { return CounterRef{.ns = p.ns, .hash = p.hash, .name = p.name}; };
@@ -220,17 +277,20 @@ RC_GTEST_PROP(SettledRows, KeysSortAsTheirPartsDo, ()) {
   SetEventKey(ref(a), a.position, &ka);
   SetEventKey(ref(b), b.position, &kb);
   RC_ASSERT((ka <=> kb) == (std::tie(a.ns, a.hash, a.name, a.position) <=> std::tie(b.ns, b.hash, b.name, b.position)));
-  SetSumKey(ref(a), Interval::kDay, a.start, &ka);
-  SetSumKey(ref(b), Interval::kDay, b.start, &kb);
+  SetSumsKey(ref(a), a.start, &ka);
+  SetSumsKey(ref(b), b.start, &kb);
   RC_ASSERT((ka <=> kb) == (std::tie(a.ns, a.hash, a.name, a.start) <=> std::tie(b.ns, b.hash, b.name, b.start)));
 }
 
 RC_GTEST_PROP(SettledRows, AnyValueComesBack, (int64_t a, int64_t b, uint64_t c, int64_t d)) {
   std::string value;
-  SumValue sum{.sum = static_cast<__int128>(a) * b, .events = c}, sum_back;
-  SetSumValue(sum, &value);
-  RC_ASSERT(ParseSumValue(value, &sum_back));
-  RC_ASSERT(sum == sum_back);
+  const std::vector<MinuteSum> sums = {
+      {.minute = static_cast<uint16_t>(c % 700), .sum = static_cast<__int128>(a) * b, .events = c},
+      {.minute = static_cast<uint16_t>(700 + c % 740), .sum = d, .events = 1}};
+  std::vector<MinuteSum> sums_back;
+  SetSumsValue(sums, &value);
+  RC_ASSERT(ParseSumsValue(value, &sums_back));
+  RC_ASSERT(sums == sums_back);
   Checkpoint checkpoint{.value = a, .position = c, .expiry_ms = b, .last_write_us = d}, checkpoint_back;
   SetCheckpointValue(checkpoint, &value);
   RC_ASSERT(ParseCheckpointValue(value, &checkpoint_back));
@@ -239,31 +299,41 @@ RC_GTEST_PROP(SettledRows, AnyValueComesBack, (int64_t a, int64_t b, uint64_t c,
       .events = static_cast<uint32_t>(c), .delta = a, .applied = b, .value = d, .event_us = a, .last_write_us = a};
   event.commit_us = kSlice + static_cast<int64_t>(c >> 20);
   event.content = c;
-  SettledEvent event_back;
-  SetEventValue(event, kSlice, &value);
-  RC_ASSERT(ParseEventValue(value, kSlice, &event_back));
-  RC_ASSERT(event == event_back);
+  if (event.events == 1) event.token = PackToken("01890c24-905b-7122-b170-b60814e6ee06");
+  SettledEvent after = event;
+  after.position = 7;
+  after.value = b;
+  after.commit_us = a;
+  std::vector<SettledEvent> back;
+  value = RowOf({event, after});
+  RC_ASSERT(ParseEventsValue(value, kSlice, after.position, &back));
+  RC_ASSERT(back == (std::vector{event, after}));
 }
 
 RC_GTEST_PROP(SettledRows, AnyBytesAreDecodedOrRefused, (const std::string& bytes)) {
   const std::string value = "\x01" + bytes;
   SettledEvent event;
+  std::vector<SettledEvent> events;
   Checkpoint checkpoint;
-  SumValue sum;
+  std::vector<MinuteSum> sums;
   std::string again;
-  if (ParseEventValue(value, kSlice, &event)) {
-    RC_ASSERT(event.token.bytes().size() <= 128u);
+  if (ParseEventsValue(value, kSlice, 1000, &events)) {
+    EventsRow row;
+    row.Begin(kSlice);
+    for (const SettledEvent& e : events) row.Add(e);
+    row.Finish(&again);
+    RC_ASSERT(again == value);
   }
   if (ParseCheckpointValue(value, &checkpoint)) {
     SetCheckpointValue(checkpoint, &again);
     RC_ASSERT(again == value);
   }
-  if (ParseSumValue(value, &sum)) {
-    SetSumValue(sum, &again);
+  if (ParseSumsValue(value, &sums)) {
+    SetSumsValue(sums, &again);
     RC_ASSERT(again == value);
   }
   if (ParseTokenValue(value, kSlice, &event)) {
-    RC_ASSERT(event.token.empty());
+    RC_ASSERT(TokenValueOf(event) == value);
   }
 }
 

@@ -1,15 +1,39 @@
 // A settle in the making: one sorted file per family, written as rows come, then added in one step.
 #include <rocksdb/sst_file_writer.h>
 
+#include <array>
+
+#include "base/varint.h"
 #include "store/embedded/settled_db.h"
+#include "store/embedded/settled_events.h"
 #include "store/embedded/settled_rows.h"
+#include "store/embedded/sort_rows.h"
 
 namespace quipu::store {
+
+void RunScratch::Reserve(size_t count) {
+  for (rt::TableMemory* memory : {&tokens, &sorted}) {
+    // Some more, so that a next run of about the same size finds its memory there.
+    if (memory->bytes() < count * kTokenBytes) *memory = rt::TableMemory((count + count / 8) * kTokenBytes);
+  }
+}
+
 namespace {
+
+// A token's row until all are sorted.
+struct TokenRow {
+  TokenPrint print;
+  uint32_t position;  // its lower bits
+  uint16_t slice;     // in RunScratch::slices
+  uint8_t bytes;      // kElsewhere: `event` begins with an index into longer_events_
+  std::array<char, 17> event;
+};
+static_assert(sizeof(TokenRow) == RunScratch::kTokenBytes);
+constexpr uint8_t kElsewhere = 255;
 
 class SettledRun final : public SettleRun {
  public:
-  explicit SettledRun(SettledDb* db) : db_(db) {}
+  SettledRun(SettledDb* db, std::shared_ptr<RunScratch> scratch) : db_(db), scratch_(std::move(scratch)) {}
   ~SettledRun() override;
 
   Status PutCounter(const CounterRef& counter, const Checkpoint& checkpoint) override {
@@ -32,20 +56,22 @@ class SettledRun final : public SettleRun {
   }
   Status AddEvent(const CounterRef& counter, const SettledEvent& event) override {
     const FamilyId slice = SliceOf(FamilyKind::kEvents, event.commit_us);
-    SetEventKey(counter, event.position, &key_);
-    SetEventValue(event, slice.start_us, &value_);
-    return Put(slice);
+    if (events_.size() == kEventsInRowMax || (events_.size() > 0 && (slice != events_slice_ || !IsOfRow(counter)))) {
+      QUIPU_RETURN_IF_ERROR(WriteEvents());
+    }
+    if (events_.size() == 0) {
+      events_.Begin(slice.start_us);
+      events_slice_ = slice;
+      events_name_ = counter.name;
+      events_counter_ = counter;
+    }
+    events_.Add(event);
+    return failed_;
   }
-  Status AddToken(const TokenPrint& print, const SettledEvent& event) override {
-    const FamilyId slice = SliceOf(FamilyKind::kTokens, event.commit_us);
-    SetTokenKey(print, &key_);
-    SetTokenValue(event, slice.start_us, &value_);
-    return Put(slice);
-  }
-  Status AddSum(const CounterRef& counter, Interval interval, int64_t start_us, __int128 sum,
-                uint64_t events) override {
-    SetSumKey(counter, interval, start_us, &key_);
-    SetSumValue({.sum = sum, .events = events}, &value_);
+  Status AddToken(const TokenPrint& print, const SettledEvent& event) override;
+  Status AddSums(const CounterRef& counter, int64_t day_us, std::span<const MinuteSum> minutes) override {
+    SetSumsKey(counter, day_us, &key_);
+    SetSumsValue(minutes, &value_);
     return Write({.kind = FamilyKind::kSums}, [this](rocksdb::SstFileWriter* w) { return w->Merge(key_, value_); });
   }
   Status PutMeta(std::string_view key, std::string_view value) override {
@@ -86,9 +112,25 @@ class SettledRun final : public SettleRun {
   }
   rocksdb::SstFileWriter* Writer(const FamilyId& family);
   void Fail(const rocksdb::Status& status, const FamilyId& family);
+  bool IsOfRow(const CounterRef& counter) const {
+    return counter.hash == events_counter_.hash && counter.ns == events_counter_.ns && counter.name == events_name_;
+  }
+  Status WriteEvents();
+  void GrowTokens();
+  Status WriteTokens();
   Status WriteMeta();
 
   SettledDb* const db_;
+  const std::shared_ptr<RunScratch> scratch_;
+  size_t tokens_ = 0;         // in the scratch
+  Position first_token_ = 0;  // that was added
+  size_t token_slice_ = 0;    // of the last one
+  std::vector<FamilyId> token_slices_;
+  std::vector<std::string> longer_events_;
+  EventsRow events_;  // being made; of this slice and counter
+  FamilyId events_slice_;
+  CounterRef events_counter_;
+  std::string events_name_;
   std::vector<Output> outputs_;  // few: four kinds, and two for each slice that the run touches
   std::map<std::string, std::string> meta_;
   std::string key_, value_;
@@ -119,6 +161,76 @@ void SettledRun::Fail(const rocksdb::Status& status, const FamilyId& family) {
   failed_ = FromRocks(status, fmt::format("writing a run of {}", FamilyName(family)));
 }
 
+Status SettledRun::WriteEvents() {
+  if (events_.size() == 0) return failed_;
+  events_counter_.name = events_name_;
+  SetEventKey(events_counter_, events_.last(), &key_);
+  events_.Finish(&value_);
+  events_.Begin(0);
+  return Put(events_slice_);
+}
+
+Status SettledRun::AddToken(const TokenPrint& print, const SettledEvent& event) {
+  const FamilyId slice = SliceOf(FamilyKind::kTokens, event.commit_us);
+  if (token_slice_ >= token_slices_.size() || token_slices_[token_slice_] != slice) {
+    token_slice_ = static_cast<size_t>(std::ranges::find(token_slices_, slice) - token_slices_.begin());
+    if (token_slice_ == token_slices_.size()) token_slices_.push_back(slice);
+    QUIPU_ASSERT(token_slices_.size() <= std::numeric_limits<uint16_t>::max(), "{} slices", token_slices_.size());
+  }
+  if (tokens_ == 0) first_token_ = event.position;
+  if ((tokens_ + 1) * sizeof(TokenRow) > scratch_->tokens.bytes()) GrowTokens();
+  char bytes[kTokenEventBytesMax];
+  const auto size = static_cast<size_t>(PutTokenEvent(event, slice.start_us, bytes) - bytes);
+  TokenRow& row = static_cast<TokenRow*>(scratch_->tokens.data())[tokens_++];
+  row.print = print;
+  row.position = static_cast<uint32_t>(event.position);
+  row.slice = static_cast<uint16_t>(token_slice_);
+  if (size <= row.event.size()) {
+    row.bytes = static_cast<uint8_t>(size);
+    std::memcpy(row.event.data(), bytes, row.event.size());
+  } else {
+    row.bytes = kElsewhere;
+    PutFixed(row.event.data(), static_cast<uint32_t>(longer_events_.size()));
+    longer_events_.emplace_back(bytes, size);
+  }
+  return failed_;
+}
+
+void SettledRun::GrowTokens() {
+  rt::TableMemory larger(std::max<size_t>(1024, 2 * tokens_) * sizeof(TokenRow));
+  if (tokens_ > 0) std::memcpy(larger.data(), scratch_->tokens.data(), tokens_ * sizeof(TokenRow));
+  scratch_->tokens = std::move(larger);
+}
+
+Status SettledRun::WriteTokens() {
+  if (tokens_ == 0) return failed_;
+  const auto position_of = [this](const TokenRow& row) {
+    const auto after_first = static_cast<int32_t>(row.position - static_cast<uint32_t>(first_token_));
+    return first_token_ + static_cast<Position>(after_first);
+  };
+  if (scratch_->sorted.bytes() < tokens_ * sizeof(TokenRow)) {
+    scratch_->sorted = rt::TableMemory(tokens_ * sizeof(TokenRow));
+  }
+  TokenRow* const rows = static_cast<TokenRow*>(scratch_->sorted.data());
+  SortByWord(
+      std::span<const TokenRow>(static_cast<TokenRow*>(scratch_->tokens.data()), tokens_), rows,
+      [](const TokenRow& row) { return row.print.hi; },
+      [&](const TokenRow& a, const TokenRow& b) {
+        return a.print != b.print ? a.print < b.print : position_of(a) < position_of(b);
+      });
+  for (size_t i = 0; i < tokens_; ++i) {
+    const TokenRow& row = rows[i];
+    // A token whose protection was over may come again within one run: the later one counts.
+    if (i + 1 < tokens_ && rows[i + 1].print == row.print) continue;
+    std::string_view event(row.event.data(), row.bytes);
+    if (row.bytes == kElsewhere) event = longer_events_[GetFixed<uint32_t>(row.event.data())];
+    SetTokenKey(row.print, &key_);
+    SetTokenValue(position_of(row), event, &value_);
+    QUIPU_RETURN_IF_ERROR(Put(token_slices_[row.slice]));
+  }
+  return failed_;
+}
+
 Status SettledRun::WriteMeta() {
   constexpr FamilyId kMeta{.kind = FamilyKind::kMeta};
   for (const auto& [key, value] : meta_) {
@@ -132,6 +244,8 @@ Status SettledRun::WriteMeta() {
 Status SettledRun::Commit() {
   QUIPU_ASSERT(!over_, "a run is committed once");
   QUIPU_RETURN_IF_ERROR(failed_);
+  QUIPU_RETURN_IF_ERROR(WriteEvents());
+  QUIPU_RETURN_IF_ERROR(WriteTokens());
   QUIPU_RETURN_IF_ERROR(WriteMeta());
   over_ = true;
   std::vector<RunFile> files;
@@ -160,9 +274,9 @@ SettledRun::~SettledRun() {
 
 }  // namespace
 
-Result<std::unique_ptr<SettleRun>> NewSettleRun(SettledDb* db) {
+Result<std::unique_ptr<SettleRun>> NewSettleRun(SettledDb* db, std::shared_ptr<RunScratch> scratch) {
   QUIPU_RETURN_IF_ERROR(db->Prepare());
-  return std::unique_ptr<SettleRun>(std::make_unique<SettledRun>(db));
+  return std::unique_ptr<SettleRun>(std::make_unique<SettledRun>(db, std::move(scratch)));
 }
 
 }  // namespace quipu::store

@@ -132,7 +132,7 @@ TEST_F(SettledTest, MergingKeepsTheLimitAndDeletesWhatItMerged) {
     auto run = store_->BeginRun().value();
     ASSERT_EQ(run->PutCounter(kVisits, {.value = static_cast<int64_t>(position), .position = position}).ToString(),
               "OK");
-    ASSERT_EQ(run->AddSum(kVisits, Interval::kMinute, -60, 5, 1).ToString(), "OK");
+    ASSERT_EQ(run->AddSums(kVisits, 0, {{{.minute = 7, .sum = 5, .events = 1}}}).ToString(), "OK");
     ASSERT_EQ(run->Commit().ToString(), "OK");
     ASSERT_EQ(store_->Compact().ToString(), "OK");
     EXPECT_LE(CountFiles(".sst"), 2u * 3u);
@@ -143,7 +143,7 @@ TEST_F(SettledTest, MergingKeepsTheLimitAndDeletesWhatItMerged) {
     sums.emplace_back(sum, events);
     return true;
   };
-  EXPECT_EQ(store_->ScanSums(kVisits, Interval::kMinute, -60, -59, visit).ToString(), "OK");
+  EXPECT_EQ(store_->ScanSums(kVisits, Interval::kMinute, 7 * kModelMinute, 8 * kModelMinute, visit).ToString(), "OK");
   EXPECT_EQ(sums, (std::vector<std::pair<int64_t, uint64_t>>{{100, 20}}));
 }
 
@@ -224,7 +224,7 @@ TEST_F(SettledTest, TimesBeforeTheEpochHaveASlice) {
 TEST_F(SettledTest, ASumBeyond64BitsIsAnErrorNotAWrongNumber) {
   const auto add = [&](int64_t sum) {
     auto run = store_->BeginRun().value();
-    ASSERT_EQ(run->AddSum(kVisits, Interval::kDay, 60, sum, 1).ToString(), "OK");
+    ASSERT_EQ(run->AddSums(kVisits, 0, {{{.minute = 60, .sum = sum, .events = 1}}}).ToString(), "OK");
     ASSERT_EQ(run->Commit().ToString(), "OK");
   };
   int64_t seen = 0;
@@ -234,11 +234,94 @@ TEST_F(SettledTest, ASumBeyond64BitsIsAnErrorNotAWrongNumber) {
   };
   add(std::numeric_limits<int64_t>::max());
   add(1);
-  EXPECT_EQ(store_->ScanSums(kVisits, Interval::kDay, 0, 100, visit).ToString(),
-            "OVERFLOW: the sum of the interval that starts at 60 is beyond 64 bits");
+  EXPECT_EQ(store_->ScanSums(kVisits, Interval::kHour, 0, kModelDays, visit).ToString(),
+            "OVERFLOW: the sum of the interval that starts at 3600000000 is beyond 64 bits");
   add(-2);
-  EXPECT_EQ(store_->ScanSums(kVisits, Interval::kDay, 0, 100, visit).ToString(), "OK");
+  EXPECT_EQ(store_->ScanSums(kVisits, Interval::kHour, 0, kModelDays, visit).ToString(), "OK");
   EXPECT_EQ(seen, std::numeric_limits<int64_t>::max() - 1);
+}
+
+TEST_F(SettledTest, SumsAreReadByTheStartOfTheirIntervals) {
+  constexpr int64_t kDay = IntervalWidth(Interval::kDay), kHour = IntervalWidth(Interval::kHour);
+  auto run = store_->BeginRun().value();
+  for (const CounterRef& counter : {kVisits, CounterRef{.ns = 1, .hash = kVisits.hash, .name = "visits2"}}) {
+    for (int64_t day : {-kDay, int64_t{0}}) {
+      const MinuteSum minutes[] = {{.minute = 59, .sum = 1, .events = 1},
+                                   {.minute = 60, .sum = 2, .events = 1},
+                                   {.minute = 1439, .sum = 4, .events = 2}};
+      ASSERT_EQ(run->AddSums(counter, day, minutes).ToString(), "OK");
+    }
+  }
+  ASSERT_EQ(run->Commit().ToString(), "OK");
+  const auto read = [&](Interval interval, int64_t from, int64_t to) {
+    std::string all;
+    const auto visit = [&](int64_t start, int64_t sum, uint64_t events) {
+      all += fmt::format("{}:{}/{} ", start / kModelMinute, sum, events);
+      return true;
+    };
+    EXPECT_EQ(store_->ScanSums(kVisits, interval, from, to, visit).ToString(), "OK");
+    return all;
+  };
+  constexpr int64_t kEver = std::numeric_limits<int64_t>::max();
+  EXPECT_EQ(read(Interval::kMinute, -kEver, kEver), "-1381:1/1 -1380:2/1 -1:4/2 59:1/1 60:2/1 1439:4/2 ");
+  EXPECT_EQ(read(Interval::kHour, -kEver, kEver), "-1440:1/1 -1380:2/1 -60:4/2 0:1/1 60:2/1 1380:4/2 ");
+  EXPECT_EQ(read(Interval::kDay, -kEver, kEver), "-1440:7/4 0:7/4 ");
+  EXPECT_EQ(read(Interval::kMinute, 60 * kModelMinute, 1439 * kModelMinute), "60:2/1 ");
+  EXPECT_EQ(read(Interval::kHour, 1, kHour + 1), "60:2/1 ");
+  EXPECT_EQ(read(Interval::kDay, 1, kEver), "");
+  EXPECT_EQ(read(Interval::kDay, -kDay, 0), "-1440:7/4 ");
+}
+
+TEST_F(SettledTest, ManyEventsOfACounterAreReadFromAnyPositionOn) {
+  const CounterRef other{.ns = 1, .hash = kVisits.hash, .name = "visits2"};
+  for (Position first : {1, 1001}) {
+    auto run = store_->BeginRun().value();
+    for (const CounterRef& counter : {kVisits, other}) {
+      for (Position position = first; position < first + 400; position += 2) {
+        // Every third one lies a slice before the others, as if the clock stepped to and fro.
+        const Micros commit_us = position % 3 == 0 ? kModelSlice : 2 * kModelSlice;
+        ASSERT_EQ(run->AddEvent(counter, {.position = position, .commit_us = commit_us}).ToString(), "OK");
+      }
+    }
+    ASSERT_EQ(run->Commit().ToString(), "OK");
+  }
+  std::vector<Position> all;
+  for (Position first : {1, 1001}) {
+    for (Position position = first; position < first + 400; position += 2) all.push_back(position);
+  }
+  for (Position after : {0, 1, 2, 127, 129, 398, 399, 400, 999, 1000, 1001, 1398, 1399, 5000}) {
+    const auto from = std::ranges::upper_bound(all, after);
+    EXPECT_EQ(Positions(after), std::vector<Position>(from, all.end())) << after;
+  }
+}
+
+TEST_F(SettledTest, TokensMayComeInAnyOrderAndOfEqualOnesTheLastPositionCounts) {
+  auto run = store_->BeginRun().value();
+  // Values of the largest size too: their rows do not fit the sorter's.
+  const auto event = [](Position position) {
+    return SettledEvent{.position = position,
+                        .delta = position % 2 == 0 ? std::numeric_limits<int64_t>::min() : 1,
+                        .value = static_cast<int64_t>(position),
+                        .expiry_ms = 1,
+                        .commit_us = static_cast<Micros>(position % 5) * kModelSlice};
+  };
+  constexpr Position kBase = (1ull << 32) - 5000;  // the lower half of the positions begins anew among them
+  constexpr uint64_t kTokens = 10'000;
+  for (uint64_t i = 0; i < kTokens; ++i) {
+    const TokenPrint print{.hi = (i * 7919 % kTokens) << 50, .lo = i * 7919 % kTokens};
+    ASSERT_EQ(run->AddToken(print, event(kBase + i)).ToString(), "OK");
+    if (i % 10 == 0) {
+      ASSERT_EQ(run->AddToken(print, event(kBase + i + 5)).ToString(), "OK");
+      ASSERT_EQ(run->AddToken(print, event(kBase + i)).ToString(), "OK");
+    }
+  }
+  ASSERT_EQ(run->Commit().ToString(), "OK");
+  for (uint64_t i = 0; i < kTokens; ++i) {
+    const TokenPrint print{.hi = (i * 7919 % kTokens) << 50, .lo = i * 7919 % kTokens};
+    const auto found = store_->FindToken(print, 0).value();
+    ASSERT_TRUE(found) << i;
+    ASSERT_EQ(*found, event(kBase + i + (i % 10 == 0 ? 5 : 0))) << i;
+  }
 }
 
 TEST_F(SettledTest, NamesArePagedByPrefix) {

@@ -1,13 +1,12 @@
 #include "store/embedded/settler.h"
 
-#include <bit>
 #include <map>
-#include <numeric>
 
 #include "base/plant.h"
 #include "base/varint.h"
 #include "model/name.h"
 #include "rt/table_memory.h"
+#include "store/embedded/sort_rows.h"
 #include "store/token_rules.h"
 
 namespace quipu::store {
@@ -22,98 +21,59 @@ struct Item {
   uint32_t ordinal;  // in the frame: position - header.first
 };
 
-struct TokenRow {
-  TokenPrint print;
-  uint32_t frame, offset, ordinal;  // its item's; the offset ascends with the position
-};
-
-// Some more than asked, so that a next run of about the same size finds its memory there.
-template <class Row>
-void MakeRoom(std::vector<Row>* rows, size_t n) {
-  if (rows->capacity() >= n) return;
-  *rows = {};
-  rows->reserve(n + n / 8);
-}
-
-// Sorts by `less`, whose first word is `word`. A first pass deals the rows out by the word's upper bits, so that what
-// std::sort then sees fits the core's cache.
-template <class Row, class Word, class Less>
-void SortByWord(std::vector<Row>* rows, std::vector<Row>* spare, Word word, Less less) {
-  constexpr size_t kDealFrom = 4096;
-  constexpr int kDealBits = 11;
-  if (rows->size() < kDealFrom) return std::sort(rows->begin(), rows->end(), less);
-  const auto pile_of = [&](const Row& row) { return word(row) >> (64 - kDealBits); };
-  std::vector<size_t> ends((size_t{1} << kDealBits) + 1);
-  for (const Row& row : *rows) ++ends[pile_of(row) + 1];
-  std::partial_sum(ends.begin(), ends.end(), ends.begin());
-  MakeRoom(spare, rows->size());
-  spare->resize(rows->size());
-  for (const Row& row : *rows) (*spare)[ends[pile_of(row)]++] = row;
-  rows->swap(*spare);
-  const auto at = [rows](size_t i) { return rows->begin() + static_cast<ptrdiff_t>(i); };
-  for (size_t begin = 0, pile = 0; pile + 1 < ends.size(); begin = ends[pile++]) {
-    std::sort(at(begin), at(ends[pile]), less);
-  }
-}
-
-struct SumRow {
-  Interval interval;
-  int64_t start_us;
-  __int128 sum;
-  uint64_t events;
-};
-
-// The interval sums of one counter. Most events follow one of the same minute.
+// The sums of one counter. Most events follow one of the same minute.
 class Sums {
  public:
-  void Clear() { rows_.clear(), last_ = {}; }
+  void Clear() { rows_.clear(); }
   void Add(const CounterRecord& r) {
-    for (Interval interval : {Interval::kMinute, Interval::kHour, Interval::kDay}) {
-      Last& last = last_[static_cast<size_t>(interval) - 1];
-      // Modulo 2^64: an event before the start is far behind it.
-      const uint64_t within = static_cast<uint64_t>(r.event_us) - static_cast<uint64_t>(last.start_us);
-      if (last.row == kNoRow || within >= static_cast<uint64_t>(IntervalWidth(interval))) {
-        last = {.row = rows_.size(), .start_us = IntervalStart(interval, r.event_us)};
-        rows_.push_back({.interval = interval, .start_us = last.start_us, .sum = 0, .events = 0});
-      }
-      rows_[last.row].sum += r.applied;
-      rows_[last.row].events += r.events;
+    // Modulo 2^64: an event before the start is far behind it.
+    const uint64_t within = static_cast<uint64_t>(r.event_us) - static_cast<uint64_t>(start_us_);
+    if (rows_.empty() || within >= static_cast<uint64_t>(IntervalWidth(Interval::kMinute))) {
+      start_us_ = IntervalStart(Interval::kMinute, r.event_us);
+      rows_.push_back({.start_us = start_us_, .sum = 0, .events = 0});
     }
+    rows_.back().sum += r.applied;
+    rows_.back().events += r.events;
   }
-  // One row of each interval, in their order.
-  std::span<const SumRow> Finish() {
-    const auto key = [](const SumRow& row) { return std::pair(row.interval, row.start_us); };
-    std::ranges::sort(rows_, {}, key);
-    size_t n = 0;
-    for (const SumRow& row : rows_) {
-      if (n > 0 && key(rows_[n - 1]) == key(row)) {
-        rows_[n - 1].sum += row.sum;
-        rows_[n - 1].events += row.events;
-      } else {
-        rows_[n++] = row;
+  // Calls write(day, its minutes), ascending.
+  template <class Write>
+  Status Finish(Write write) {
+    std::ranges::sort(rows_, {}, &Row::start_us);
+    for (size_t i = 0; i < rows_.size();) {
+      const int64_t day_us = IntervalStart(Interval::kDay, rows_[i].start_us);
+      minutes_.clear();
+      for (; i < rows_.size() && rows_[i].start_us - day_us < IntervalWidth(Interval::kDay); ++i) {
+        const Row& row = rows_[i];
+        const auto minute = static_cast<uint16_t>((row.start_us - day_us) / IntervalWidth(Interval::kMinute));
+        if (minutes_.empty() || minutes_.back().minute != minute) minutes_.push_back({.minute = minute});
+        minutes_.back().sum += row.sum;
+        minutes_.back().events += row.events;
       }
+      QUIPU_RETURN_IF_ERROR(write(day_us, minutes_));
     }
-    rows_.resize(n);
-    return rows_;
+    return OkStatus();
   }
 
  private:
-  static constexpr size_t kNoRow = std::numeric_limits<size_t>::max();
-  struct Last {
-    size_t row = kNoRow;
-    int64_t start_us = 0;
+  struct Row {
+    int64_t start_us;
+    __int128 sum;
+    uint64_t events;
   };
-  std::vector<SumRow> rows_;
-  std::array<Last, 3> last_;
+  std::vector<Row> rows_;
+  std::vector<MinuteSum> minutes_;
+  int64_t start_us_ = 0;  // of the last row
 };
 
 }  // namespace
 
+static_assert(sizeof(Item) <= RunScratch::kTokenBytes);
+
 struct SettleScratch {
   rt::TableMemory bytes;  // of all frames, one after another
   size_t used = 0;
-  std::vector<Item> items, spare_items;
-  std::vector<TokenRow> tokens, spare_tokens;
+  // Items are read into run->tokens, and sorted into run->sorted before the first token comes.
+  std::shared_ptr<RunScratch> run = std::make_shared<RunScratch>();
 };
 
 std::shared_ptr<SettleScratch> MakeSettleScratch() { return std::make_shared<SettleScratch>(); }
@@ -122,21 +82,15 @@ namespace {
 
 class SettleJob {
  public:
-  SettleJob(const SettleInput& input, SettleScratch* scratch)
-      : in_(input), scratch_(*scratch), items_(scratch->items), tokens_(scratch->tokens) {
-    scratch_.used = 0;
-    items_.clear();
-    tokens_.clear();
-  }
+  SettleJob(const SettleInput& input, SettleScratch* scratch) : in_(input), scratch_(*scratch) { scratch_.used = 0; }
 
   Status Run(SettleOutcome* out) {
     QUIPU_RETURN_IF_ERROR(Load());
     QUIPU_RETURN_IF_ERROR(Index());
     SortItems();
-    QUIPU_ASSIGN_OR_RETURN(run_, in_.settled->BeginRun());
+    QUIPU_ASSIGN_OR_RETURN(run_, in_.settled->BeginRun(scratch_.run));
     QUIPU_RETURN_IF_ERROR(WriteCounters());
     QUIPU_RETURN_IF_ERROR(WriteNames());
-    QUIPU_RETURN_IF_ERROR(WriteTokens());
     QUIPU_RETURN_IF_ERROR(WriteMeta());
     QUIPU_RETURN_IF_ERROR(run_->Commit());
     out->settled = reached_;
@@ -173,8 +127,8 @@ class SettleJob {
   Status Index() {
     size_t records = 0;
     for (const FrameHeader& frame : frames_) records += frame.records;
-    MakeRoom(&items_, records);
-    MakeRoom(&tokens_, records);
+    scratch_.run->Reserve(records);
+    items_ = {static_cast<Item*>(scratch_.run->tokens.data()), 0};
     Record r;
     const char* p = bytes();
     const char* const end = p + scratch_.used;
@@ -188,11 +142,11 @@ class SettleJob {
         if (frame.first + i + (QUIPU_PLANTED(136) ? 1 : 0) <= in_.after) continue;
         switch (r.type) {
           case RecordType::kCounter:
-            items_.push_back({.hash = HashCounter(r.counter.ns, r.counter.name),
-                              .ns = r.counter.ns,
-                              .frame = f,
-                              .offset = static_cast<uint32_t>(at - bytes()),
-                              .ordinal = i});
+            AddItem({.hash = HashCounter(r.counter.ns, r.counter.name),
+                     .ns = r.counter.ns,
+                     .frame = f,
+                     .offset = static_cast<uint32_t>(at - bytes()),
+                     .ordinal = i});
             count_change_[r.counter.ns] += (r.counter.exists ? 1 : 0) - (r.counter.existed ? 1 : 0);
             break;
           case RecordType::kNamespace:
@@ -209,6 +163,10 @@ class SettleJob {
     return OkStatus();
   }
 
+  void AddItem(const Item& item) {
+    items_ = {items_.data(), items_.size() + 1};
+    items_.back() = item;
+  }
   const char* bytes() const { return static_cast<const char*>(scratch_.bytes.data()); }
   void Append(std::string_view payload) {
     rt::TableMemory& memory = scratch_.bytes;
@@ -227,24 +185,24 @@ class SettleJob {
     const auto by_hash = [](const Item& a, const Item& b) {
       return a.hash != b.hash ? a.hash < b.hash : a.offset < b.offset;
     };
-    SortByWord(&items_, &scratch_.spare_items, [](const Item& item) { return item.hash; }, by_hash);
+    Item* const sorted = static_cast<Item*>(scratch_.run->sorted.data());
+    SortByWord(std::span<const Item>(items_), sorted, [](const Item& item) { return item.hash; }, by_hash);
+    items_ = {sorted, items_.size()};
     const bool one_namespace = std::ranges::all_of(items_, [&](const Item& i) { return i.ns == items_.front().ns; });
     if (!one_namespace) std::ranges::stable_sort(items_, {}, &Item::ns);
   }
 
   // The record that is a few places on in the order that is being written: it lies anywhere in the bytes.
-  template <class Row>
-  void Prefetch(const Row& row) const {
+  void Prefetch(const Item& item) const {
     constexpr size_t kLine = 64;
-    const char* const at = bytes() + row.offset;
+    const char* const at = bytes() + item.offset;
     __builtin_prefetch(at);
     __builtin_prefetch(at + kLine);
   }
 
-  template <class Row>
-  const CounterRecord& Decode(const Row& row) {
-    const char* p = bytes() + row.offset;
-    bool ok = DecodeRecord(&p, bytes() + scratch_.used, frames_[row.frame].commit_us, &record_);
+  const CounterRecord& Decode(const Item& item) {
+    const char* p = bytes() + item.offset;
+    bool ok = DecodeRecord(&p, bytes() + scratch_.used, frames_[item.frame].commit_us, &record_);
     QUIPU_ASSERT(ok, "a record that decoded before does not decode now");
     return record_.counter;
   }
@@ -259,7 +217,7 @@ class SettleJob {
         if (end + kAhead < items_.size()) Prefetch(items_[end + kAhead]);
         mixed |= end > begin && NameOf(items_[end]) != NameOf(items_[begin]);
       }
-      const std::span<Item> same_hash = std::span(items_).subspan(begin, end - begin);
+      const std::span<Item> same_hash = items_.subspan(begin, end - begin);
       if (mixed) std::ranges::stable_sort(same_hash, by_name);
       for (size_t i = 0, next = 0; i < same_hash.size(); i = next) {
         next = mixed ? i + 1 : same_hash.size();
@@ -283,10 +241,8 @@ class SettleJob {
       const SettledEvent event = EventOf(r, header.first + items_[i].ordinal, header.commit_us);
       QUIPU_RETURN_IF_ERROR(run_->AddEvent(counter, event));
       if (!event.token.empty()) {
-        tokens_.push_back({.print = MakeTokenPrint(in_.token_seed, counter.hash, counter.ns, counter.name, event.token),
-                           .frame = items_[i].frame,
-                           .offset = items_[i].offset,
-                           .ordinal = items_[i].ordinal});
+        QUIPU_RETURN_IF_ERROR(
+            run_->AddToken(MakeTokenPrint(in_.token_seed, counter.hash, counter.ns, counter.name, event.token), event));
         newest_own_us_ = std::max(newest_own_us_, TokenOwnTime(event.token));
       }
       if (r.outcome == Outcome::kRefused) continue;
@@ -298,9 +254,8 @@ class SettleJob {
               .last_write_us = r.last_write_us};
       changed = true;
     }
-    for (const SumRow& row : sums_.Finish()) {
-      QUIPU_RETURN_IF_ERROR(run_->AddSum(counter, row.interval, row.start_us, row.sum, row.events));
-    }
+    QUIPU_RETURN_IF_ERROR(sums_.Finish(
+        [&](int64_t day_us, std::span<const MinuteSum> minutes) { return run_->AddSums(counter, day_us, minutes); }));
     if (!changed) return OkStatus();
     if (exists) {
       QUIPU_RETURN_IF_ERROR(run_->PutCounter(counter, last));
@@ -318,24 +273,6 @@ class SettleJob {
               [](const NameRow& a, const NameRow& b) { return std::pair(a.ns, a.name) < std::pair(b.ns, b.name); });
     for (const NameRow& row : names_) {
       QUIPU_RETURN_IF_ERROR(row.exists ? run_->PutName(row.ns, row.name) : run_->DeleteName(row.ns, row.name));
-    }
-    return OkStatus();
-  }
-
-  Status WriteTokens() {
-    SortByWord(
-        &tokens_, &scratch_.spare_tokens, [](const TokenRow& row) { return row.print.hi; },
-        [](const TokenRow& a, const TokenRow& b) {
-          return a.print != b.print ? a.print < b.print : a.offset < b.offset;
-        });
-    for (size_t i = 0; i < tokens_.size(); ++i) {
-      if (i + kAhead < tokens_.size()) Prefetch(tokens_[i + kAhead]);
-      // A token whose protection was over may come again within one run: the later one counts.
-      if (i + 1 < tokens_.size() && tokens_[i + 1].print == tokens_[i].print) continue;
-      const TokenRow& row = tokens_[i];
-      const FrameHeader& header = frames_[row.frame];
-      QUIPU_RETURN_IF_ERROR(
-          run_->AddToken(row.print, EventOf(Decode(row), header.first + row.ordinal, header.commit_us)));
     }
     return OkStatus();
   }
@@ -405,8 +342,7 @@ class SettleJob {
   const SettleInput& in_;
   std::unique_ptr<SettleRun> run_;
   SettleScratch& scratch_;
-  std::vector<Item>& items_;
-  std::vector<TokenRow>& tokens_;
+  std::span<Item> items_;
   std::vector<FrameHeader> frames_;
   std::vector<NameRow> names_;
   Sums sums_;

@@ -3,7 +3,7 @@
 // position reached. Each counter's checkpoint is the state in its last record; nothing of the hot state is touched.
 //
 // Threads   The worker. Shards that settle at the same time wait for each other (SettledStore::changing).
-// Memory    The frames of the range (bounded by SettleInput::bytes_max) and 112 bytes a record.
+// Memory    The frames of the range (bounded by SettleInput::bytes_max) and 80 bytes a record.
 // Errors    kDataLoss, kStorageFull, kUnavailable: nothing has changed, try again later.
 // Cost      About 1.1 us a record of one core, of which RocksDB and its compression take two thirds.
 #pragma once
@@ -76,11 +76,6 @@ TokenResult ResultOf(const CounterRecord& r, Position position, Micros own_us, M
 
 // The event row of a record. Its token may point into the record's bytes.
 SettledEvent EventOf(const CounterRecord& r, Position position, Micros commit_us);
-
-// Start of the interval that an add of this event time belongs to; the times of the first day that 64 bits hold belong
-// to the second.
-int64_t IntervalStart(Interval interval, Micros event_us);
-int64_t IntervalWidth(Interval interval);
 
 // Whether a frame is one shard's part of a step over several.
 bool BeginsStep(std::string_view payload, Micros frame_us, StepRecord* step);
