@@ -37,9 +37,13 @@ Row RowOf(Code code) {
     case Code::kTokenConflict:
       return {"TOKENCONFLICT", "TOKENCONFLICT the token was used on this counter with other content"};
     case Code::kTokenExpired:
-      return {"TOKENEXPIRED", "TOKENEXPIRED the token's time is older than the namespace's token_horizon"};
+      return {"TOKENEXPIRED",
+              "TOKENEXPIRED the token's time, that of a UUIDv7 or ULID or else GEN, is older than the namespace's "
+              "token_horizon"};
     case Code::kTokenInFuture:
-      return {"TOKENFUTURE", "TOKENFUTURE the token's time is further in the future than the namespace's token_skew"};
+      return {"TOKENFUTURE",
+              "TOKENFUTURE the token's time, that of a UUIDv7 or ULID or else GEN, is further ahead than the "
+              "namespace's token_skew"};
     case Code::kTokenRequired:
       return {"ERR token required", "ERR token required by the namespace"};
     case Code::kEventTooOld:
