@@ -35,7 +35,7 @@ class EmbeddedUnderTest final : public EngineUnderTest {
     options_.data_dir = "data";
     options_.shard.journal.segment_bytes = 1u << 20;
     options_.shard.journal.frame_bytes_max = 256u << 10;
-    options_.shard.tokens.entries_first = 64;
+    options_.shard.tokens.places_first = 64;
     Open();
   }
   ~EmbeddedUnderTest() override {

@@ -54,12 +54,12 @@ Result<std::unique_ptr<store::EventStore>> OpenEmbedded(const EngineContext& c) 
   shard.settle_bytes = std::max(uint64_t{1} << (14 + tuning.Below(10)), c.memory_mb_least << 14);
   shard.settle_interval_us = static_cast<int64_t>(tuning.Skewed(120'000'000));
   shard.counters_bytes_max = tuning.Below(3) == 0 ? c.memory_mb_least << (20 + tuning.Below(4)) : uint64_t{1} << 30;
-  shard.tokens.entries_first = size_t{1} << (small ? 6 + tuning.Below(5) : 10 + tuning.Below(5));
-  shard.tokens.entries_max = shard.tokens.entries_first << tuning.Below(6);
+  shard.tokens.places_first = size_t{1} << (small ? 6 + tuning.Below(5) : 10 + tuning.Below(5));
+  shard.tokens.places_max = shard.tokens.places_first << tuning.Below(6);
   // A generation stays until the next one is there: a budget below a few of them would be exceeded for ever.
-  constexpr uint64_t kEntryBytes = 32;
   shard.tokens_bytes_max = tuning.Below(3) == 0 ? c.memory_mb_least << (15 + tuning.Below(11)) : uint64_t{1} << 30;
-  shard.tokens_bytes_max = std::max<uint64_t>(shard.tokens_bytes_max, 3 * kEntryBytes * shard.tokens.entries_max);
+  shard.tokens_bytes_max =
+      std::max<uint64_t>(shard.tokens_bytes_max, 3 * store::TokenWindow::kPlaceBytes * shard.tokens.places_max);
   if (c.limits != nullptr) {
     const uint64_t budget = std::min(shard.counters_bytes_max, shard.tokens_bytes_max);
     *c.limits = {.memory_bytes_enough = budget + budget / 4,

@@ -69,7 +69,7 @@ class Corruption : public testing::Test {
  protected:
   // Settled counters, and some that only the journal knows. The states after each of the last ops are kept.
   void Build() {
-    world_.options().shard.tokens.entries_first = 64;
+    world_.options().shard.tokens.places_first = 64;
     ASSERT_TRUE(world_.Start().ok());
     int64_t soon = world_.clock().WallMicros() / 1000 + 3'600'000;
     world_.Add("plain", 5, "t-0");

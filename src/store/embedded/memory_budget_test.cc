@@ -40,7 +40,7 @@ TEST(MemoryBudget, ManyTimesWhatFitsIsTakenWithoutARefusalAndNothingIsForgotten)
   world.options().shard.journal.frame_bytes_max = 256u << 10;
   world.options().shard.counters_bytes_max = 6u << 20;
   world.options().shard.tokens_bytes_max = 2u << 20;
-  world.options().shard.tokens.entries_first = 64;
+  world.options().shard.tokens.places_first = 64;
   ASSERT_TRUE(world.Start().ok());
   const size_t limit = (8u << 20) + (8u << 20) / 8 * 3;
   constexpr int kRounds = 150;

@@ -393,7 +393,7 @@ TEST(Settler, WhateverAStoreLivesThroughTheCheckRecountsIt) {
     World world(seed);
     sim::SimRandom random(seed, "life");
     world.options().settled.slice_us = 3'600'000'000;
-    world.options().shard.tokens.entries_first = 64;
+    world.options().shard.tokens.places_first = 64;
     ASSERT_TRUE(world.Start().ok());
     NamespaceId other = world.MakeNamespace("other", {});
     for (int life = 0; life < 4; ++life) {

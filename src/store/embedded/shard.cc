@@ -15,8 +15,8 @@ namespace {
 // Memory is given back a generation at a time and only of what is settled: both in pieces that are small beside it.
 ShardOptions WithinMemory(ShardOptions options) {
   TokenWindow::Options& tokens = options.tokens;
-  size_t entries = std::bit_floor(std::max<size_t>(options.tokens_bytes_max / 8 / TokenWindow::kEntryBytes, 1));
-  tokens.entries_max = std::clamp(entries, tokens.entries_first, std::max(tokens.entries_first, tokens.entries_max));
+  size_t places = std::bit_floor(std::max<size_t>(options.tokens_bytes_max / 8 / TokenWindow::kPlaceBytes, 1));
+  tokens.places_max = std::clamp(places, tokens.places_first, std::max(tokens.places_first, tokens.places_max));
   const uint64_t smaller = std::min(options.tokens_bytes_max, options.counters_bytes_max);
   options.settle_bytes = std::min(options.settle_bytes, smaller / 8);
   options.journal.unsettled_bytes_soft = std::min(4 * options.settle_bytes, smaller / 8 * 3);

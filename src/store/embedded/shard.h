@@ -368,7 +368,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   bool evicting_ = false;         // the sweep takes cold counters too
   size_t deleted_slots_ = 0;      // counters that are deleted and still in the table
   bool memory_exhausted_ = false;
-  std::shared_ptr<rt::TableMemory> next_tokens_;  // being prepared
+  std::shared_ptr<TokenWindow::Room> next_tokens_;  // being prepared
   rt::Timer timer_;
 
   bool closing_ = false;

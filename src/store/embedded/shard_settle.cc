@@ -90,6 +90,7 @@ void Shard::Maintain() {
   bool more = SweepExpired();
   KeepWithinMemory();
   PrepareTokens();
+  if (!settling_ && Visible() <= settled_) settle_scratch_.reset();
   if (more || sweep_left_ > 0) loop_->Arm(&timer_, mono + kMaintainAgainUs);
   MaybeSettle();
   if (mono - last_retention_mono_us_ > kRetentionEveryUs || settles_since_retention_ >= kSettlesPerRetention) {
@@ -153,23 +154,23 @@ void Shard::SweepCounters() {
   if (sweep_left_ == 0) evicting_ = false;
 }
 
-// The first touch of a large table's pages would stop the loop for hundreds of milliseconds: they are touched ahead, in
+// The first touch of a large index's pages would stop the loop for tens of milliseconds: they are touched ahead, in
 // pieces, since the worker has segments to lay out as well.
 void Shard::PrepareTokens() {
-  const size_t bytes = tokens_.next_bytes();
-  if (bytes == 0 || next_tokens_) return;
-  next_tokens_ = std::make_shared<rt::TableMemory>(bytes);
+  const size_t places = tokens_.next_places();
+  if (places == 0 || next_tokens_) return;
+  next_tokens_ = std::make_shared<TokenWindow::Room>(places);
   PopulateTokens(0);
 }
 
 void Shard::PopulateTokens(size_t from) {
-  if (from >= next_tokens_->bytes()) {
+  if (from >= next_tokens_->index_bytes()) {
     tokens_.GiveNext(std::move(*next_tokens_));
     next_tokens_.reset();
     return;
   }
   loop_->RunOnWorker(
-      rt::Worker::kFiles, [memory = next_tokens_, from] { memory->Populate(from, kPopulateBytes); },
+      rt::Worker::kFiles, [room = next_tokens_, from] { room->memory.Populate(from, kPopulateBytes); },
       [this, alive = alive_, from] {
         if (*alive) PopulateTokens(from + kPopulateBytes);
       });

@@ -2,6 +2,7 @@
 #include "base/plant.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace quipu::store {
@@ -9,23 +10,32 @@ namespace {
 
 constexpr int64_t kDeltaInlineMax = (1 << 13) - 1;
 constexpr size_t kDetailBytes = sizeof(TokenResult) + 24;
-constexpr size_t kNextBytesMin = 4u << 20;
+constexpr size_t kReadyPlacesMin = 1u << 18;
 
 }  // namespace
 
 TokenWindow::TokenWindow(const Options& options) : options_(options) {
-  QUIPU_ASSERT((options.entries_first & (options.entries_first - 1)) == 0, "entries_first={}", options.entries_first);
+  QUIPU_ASSERT(std::has_single_bit(options.places_first), "places_first={}", options.places_first);
+  QUIPU_ASSERT(UsedMax(options.places_max) < kNumberMask, "places_max={}", options.places_max);
 }
 
-size_t TokenWindow::BytesOf(const Generation& g) {
-  return g.memory.bytes() + g.details.size() * kDetailBytes + g.frames.size() * sizeof(g.frames[0]);
+size_t TokenWindow::OtherBytesOf(const Generation& g) {
+  return g.room.index_bytes() + g.details.size() * kDetailBytes + g.frames.size() * sizeof(g.frames[0]);
 }
 
-const TokenWindow::Entry* TokenWindow::FindIn(const Generation& g, const TokenPrint& print) {
-  for (uint64_t i = Home(g, print);; i = (i + 1) & g.mask) {
-    const Entry& e = g.entries[i];
-    if (e.position_rel == 0) return nullptr;
-    if (e.lo == print.lo && e.hi == static_cast<uint32_t>(print.hi)) return &e;
+TokenWindow::Room::Room(size_t index_places)
+    : places(index_places), memory(index_bytes() + UsedMax(places) * sizeof(Entry)) {}
+
+inline uint32_t* TokenWindow::PlaceOf(const Generation& g, const TokenPrint& print) {
+  uint32_t* const index = g.index;
+  const uint64_t mask = g.mask;
+  const uint32_t tag = TagOf(print);
+  for (uint64_t i = Home(g, print);; i = (i + 1) & mask) {
+    const uint32_t place = index[i];
+    if (place == 0) return &index[i];
+    if ((place ^ tag) > kNumberMask) continue;
+    const Entry& e = g.entries[(place & kNumberMask) - 1];
+    if (e.lo == print.lo && e.hi == static_cast<uint32_t>(print.hi)) return &index[i];
   }
 }
 
@@ -33,8 +43,9 @@ bool TokenWindow::Find(const TokenPrint& print, Micros own_us, TokenResult* out)
   for (size_t i = generations_.size(); i > 0; --i) {
     const Generation& g = *generations_[i - 1];
     if (own_us != kNoTime && own_us > g.newest_own_us) continue;
-    const Entry* e = FindIn(g, print);
-    if (!e) continue;
+    const uint32_t place = *PlaceOf(g, print);
+    if (place == 0) continue;
+    const Entry* e = &g.entries[(place & kNumberMask) - 1];
     Position position = g.base + e->position_rel;
     if (e->detail) {
       auto it = g.details.find(position);
@@ -66,39 +77,36 @@ bool TokenWindow::Find(const TokenPrint& print, Micros own_us, TokenResult* out)
   return false;
 }
 
-size_t TokenWindow::next_bytes() const {
-  if (generations_.empty() || next_.bytes() != 0) return 0;
-  const Generation& newest = *generations_.back();
-  const size_t bytes = std::min(options_.entries_max, (newest.mask + 1) * 2) * sizeof(Entry);
-  return newest.used >= newest.used_max / 2 && bytes >= kNextBytesMin ? bytes : 0;
+size_t TokenWindow::NextPlaces() const {
+  if (generations_.empty()) return options_.places_first;
+  const Generation& last = *generations_.back();
+  // Twice the last one if that filled up, the same size if it was closed for its age.
+  return std::min(options_.places_max, (last.mask + 1) * (last.used >= last.used_max ? 2 : 1));
 }
 
-void TokenWindow::GiveNext(rt::TableMemory memory) {
-  memory_bytes_ += memory.bytes() - next_.bytes();
-  next_ = std::move(memory);
+size_t TokenWindow::next_places() const {
+  if (generations_.empty() || next_.places != 0) return 0;
+  const Generation& newest = *generations_.back();
+  const size_t places = std::min(options_.places_max, (newest.mask + 1) * 2);
+  return newest.used >= newest.used_max / 2 && places >= kReadyPlacesMin ? places : 0;
+}
+
+void TokenWindow::GiveNext(Room room) {
+  other_bytes_ += room.index_bytes() - next_.index_bytes();
+  next_ = std::move(room);
 }
 
 void TokenWindow::Rotate(Position position, Micros frame_us) {
   auto g = std::make_unique<Generation>();
-  if (next_.bytes() != 0) {
-    memory_bytes_ -= next_.bytes();
-    g->memory = std::exchange(next_, rt::TableMemory());
-  } else {
-    size_t entries = options_.entries_first;
-    if (!generations_.empty()) {
-      const Generation& last = *generations_.back();
-      // Twice the last one if that filled up, the same size if it was closed for its age.
-      entries = std::min(options_.entries_max, (last.mask + 1) * (last.used >= last.used_max ? 2 : 1));
-    }
-    g->memory = rt::TableMemory(entries * sizeof(Entry));  // zero: free places
-  }
-  const size_t entries = g->memory.bytes() / sizeof(Entry);
-  g->mask = entries - 1;
-  g->used_max = entries * 7 / 10;
-  g->entries = static_cast<Entry*>(g->memory.data());
+  other_bytes_ -= next_.index_bytes();
+  g->room = next_.places != 0 ? std::exchange(next_, Room()) : Room(NextPlaces());
+  g->mask = g->room.places - 1;
+  g->used_max = UsedMax(g->room.places);
+  g->index = static_cast<uint32_t*>(g->room.memory.data());
+  g->entries = reinterpret_cast<Entry*>(g->index + g->room.places);
   g->base = position - 1;
   g->first_us = frame_us;
-  memory_bytes_ += BytesOf(*g);
+  other_bytes_ += OtherBytesOf(*g);
   generations_.push_back(std::move(g));
 }
 
@@ -112,7 +120,7 @@ void TokenWindow::Insert(const TokenPrint& print, const TokenResult& r, Micros o
   Generation& g = *generations_.back();
   if (g.frames.empty() || g.frames.back().second != frame_us) {
     g.frames.emplace_back(r.position, frame_us);
-    memory_bytes_ += sizeof(g.frames[0]);
+    other_bytes_ += sizeof(g.frames[0]);
   }
   Entry e{};
   e.lo = print.lo;
@@ -136,15 +144,14 @@ void TokenWindow::Insert(const TokenPrint& print, const TokenResult& r, Micros o
   } else {
     e.detail = 1;
     g.details.emplace(r.position, r);
-    memory_bytes_ += kDetailBytes;
+    other_bytes_ += kDetailBytes;
   }
-  uint64_t i = Home(g, print);
-  while (g.entries[i].position_rel != 0 && !(g.entries[i].lo == e.lo && g.entries[i].hi == e.hi)) i = (i + 1) & g.mask;
-  if (g.entries[i].position_rel == 0) {
-    ++g.used;
+  uint32_t* const place = PlaceOf(g, print);
+  if (*place == 0) {
+    *place = TagOf(print) | static_cast<uint32_t>(++g.used);
     ++size_;
   }
-  g.entries[i] = e;
+  g.entries[(*place & kNumberMask) - 1] = e;
   g.last = r.position;
   g.last_us = frame_us;
   if (own_us != kNoTime) g.newest_own_us = std::max(g.newest_own_us, own_us);
@@ -159,11 +166,11 @@ void TokenWindow::Trim(size_t bytes_max, Position settled, Micros expired_us) {
   while (!generations_.empty()) {
     Generation& g = *generations_.front();
     bool old = g.last_us < expired_us;
-    if ((g.last > settled && !QUIPU_PLANTED(104)) || (!old && memory_bytes_ <= bytes_max) ||
+    if ((g.last > settled && !QUIPU_PLANTED(104)) || (!old && memory_bytes() <= bytes_max) ||
         (generations_.size() == 1 && !old))
       return;
     if (!QUIPU_PLANTED(105)) SetDropped(g.last_us, g.newest_own_us);
-    memory_bytes_ -= BytesOf(g);
+    other_bytes_ -= OtherBytesOf(g);
     size_ -= g.used;
     generations_.erase(generations_.begin());
   }

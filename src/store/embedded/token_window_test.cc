@@ -54,7 +54,7 @@ void ExpectEqual(const TokenResult& a, const TokenResult& b) {
 
 TEST(TokenWindow, AnswersEveryTokenWordForWordOverManyGenerations) {
   sim::SimRandom rng(11, "test");
-  TokenWindow window({.entries_first = 64, .entries_max = 4096, .generation_us = 1'000'000});
+  TokenWindow window({.places_first = 64, .places_max = 4096, .generation_us = 1'000'000});
   std::vector<Known> all;
   Micros frame_us = 1'000'000'000;
   for (Position p = 1; p <= 20'000; ++p) {
@@ -75,7 +75,7 @@ TEST(TokenWindow, AnswersEveryTokenWordForWordOverManyGenerations) {
 
 TEST(TokenWindow, TakesTheMemoryThatWasPreparedForTheNextGeneration) {
   sim::SimRandom rng(13, "test");
-  TokenWindow window({.entries_first = 1u << 16, .entries_max = 1u << 18, .generation_us = 1'000'000'000});
+  TokenWindow window({.places_first = 1u << 18, .places_max = 1u << 20, .generation_us = 1'000'000'000});
   std::vector<Known> all;
   const auto insert = [&](size_t n) {
     for (size_t i = 0; i < n; ++i) {
@@ -83,24 +83,26 @@ TEST(TokenWindow, TakesTheMemoryThatWasPreparedForTheNextGeneration) {
       window.Insert(all.back().print, all.back().result, all.back().own_us, 1'000'000);
     }
   };
-  const size_t first_holds = (1u << 16) * 7 / 10;
+  const size_t first_holds = (1u << 18) * 7 / 10;
   insert(first_holds / 2 - 1);
-  EXPECT_EQ(window.next_bytes(), 0u) << "too early";
+  EXPECT_EQ(window.next_places(), 0u) << "too early";
   insert(1);
-  ASSERT_EQ(window.next_bytes(), (1u << 17) * 32u);
+  ASSERT_EQ(window.next_places(), 1u << 19);
   const size_t before = window.memory_bytes();
-  rt::TableMemory memory(window.next_bytes());
-  memory.Populate(0, memory.bytes() / 2);
-  memory.Populate(memory.bytes() / 2, memory.bytes());
-  const void* const prepared = memory.data();
-  window.GiveNext(std::move(memory));
-  EXPECT_EQ(window.memory_bytes(), before + (1u << 17) * 32u) << "it counts as soon as it is there";
-  EXPECT_EQ(window.next_bytes(), 0u) << "one is enough";
+  TokenWindow::Room room(window.next_places());
+  const size_t index_bytes = room.index_bytes();
+  ASSERT_EQ(index_bytes, (1u << 19) * 4u);
+  room.memory.Populate(0, index_bytes / 2);
+  room.memory.Populate(index_bytes / 2, index_bytes);
+  const void* const prepared = room.memory.data();
+  window.GiveNext(std::move(room));
+  EXPECT_EQ(window.memory_bytes(), before + index_bytes) << "it counts as soon as it is there";
+  EXPECT_EQ(window.next_places(), 0u) << "one is enough";
   EXPECT_EQ(window.generations(), 1u);
   insert(first_holds);
   EXPECT_EQ(window.generations(), 2u);
   EXPECT_EQ(window.newest_memory(), prepared);
-  EXPECT_LT(window.memory_bytes(), before + (1u << 17) * 32u + all.size() * 200u) << "counted once";
+  EXPECT_LT(window.memory_bytes(), before + index_bytes + all.size() * 200u) << "counted once";
   for (const Known& k : all) {
     TokenResult found;
     ASSERT_TRUE(window.Find(k.print, k.own_us, &found)) << k.result.position;
@@ -108,9 +110,59 @@ TEST(TokenWindow, TakesTheMemoryThatWasPreparedForTheNextGeneration) {
   }
 }
 
+TEST(TokenWindow, TellsTokensApartThatShareTheirPlaceInTheIndex) {
+  sim::SimRandom rng(14, "test");
+  TokenWindow window({.places_first = 1024, .places_max = 1024, .generation_us = 1'000'000'000});
+  constexpr uint64_t kHi = 0xab00'0001'0000'0002;  // the same place and the same bits beside the entry's number
+  const std::vector<TokenPrint> alike = {{kHi, 1}, {kHi, 2}, {kHi + 1, 1}, {kHi - 1, 1}, {kHi, 3}};
+  std::vector<Known> all;
+  TokenResult found;
+  for (const TokenPrint& print : alike) {
+    all.push_back(MakeToken(&rng, all.size() + 1, 1'000'000));
+    all.back().print = print;
+    EXPECT_FALSE(window.Find(print, all.back().own_us, &found));
+    window.Insert(print, all.back().result, all.back().own_us, 1'000'000);
+  }
+  EXPECT_FALSE(window.Find({kHi, 4}, kNoTime, &found));
+  EXPECT_FALSE(window.Find({kHi + (1ull << 56), 1}, kNoTime, &found));
+  for (const Known& k : all) {
+    ASSERT_TRUE(window.Find(k.print, k.own_us, &found));
+    ExpectEqual(found, k.result);
+  }
+}
+
+TEST(TokenWindow, ReplacesATokenThatComesAgain) {
+  sim::SimRandom rng(15, "test");
+  TokenWindow window({.places_first = 64, .places_max = 64, .generation_us = 1'000'000'000});
+  Known k = MakeToken(&rng, 1, 1'000'000);
+  for (Position p = 1; p <= 200; ++p) {
+    Known again = MakeToken(&rng, p, 1'000'000);
+    window.Insert(k.print, again.result, again.own_us, 1'000'000);
+    TokenResult found;
+    ASSERT_TRUE(window.Find(k.print, again.own_us, &found));
+    ExpectEqual(found, again.result);
+  }
+  EXPECT_EQ(window.size(), 1u);
+  EXPECT_EQ(window.generations(), 1u);
+}
+
+TEST(TokenWindow, NeedsLessThan48BytesATokenHoweverFullTheNewestGenerationIs) {
+  TokenWindow window({.places_first = 1u << 14, .places_max = 1u << 24, .generation_us = 1'000'000'000});
+  sim::SimRandom rng(16, "test");
+  TokenResult r;
+  r.event_us = r.last_write_us = r.kept_from_us = 1'000'000;
+  for (Position p = 1; p <= 1'000'000; ++p) {
+    r.position = p;
+    window.Insert({rng.Next(), rng.Next()}, r, kNoTime, 1'000'000);
+    if (window.next_places() != 0) window.GiveNext(TokenWindow::Room(window.next_places()));
+    if (p % 1000 != 0 || p < 100'000) continue;
+    ASSERT_LE(window.memory_bytes(), p * 48) << p;
+  }
+}
+
 TEST(TokenWindow, DropsOnlySettledGenerationsAndSaysFromWhenItIsComplete) {
   sim::SimRandom rng(12, "test");
-  TokenWindow window({.entries_first = 64, .entries_max = 64, .generation_us = 1'000'000});
+  TokenWindow window({.places_first = 64, .places_max = 64, .generation_us = 1'000'000});
   std::vector<Known> all;
   for (Position p = 1; p <= 400; ++p) {
     all.push_back(MakeToken(&rng, p, static_cast<Micros>(p) * 10));
