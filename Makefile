@@ -5,8 +5,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 JOBS    ?= $(shell nproc)
-# A lane that finds none of its tests has failed.
-CTEST   := ctest --output-on-failure --no-tests=error -j $(JOBS)
+CTEST   := tools/run-ctest -j $(JOBS)
 T       ?=
 F       ?= resp
 SEED    ?=
