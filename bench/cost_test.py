@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """Does bench/cost.py object when it must?"""
+import contextlib
+import io
 import os
 import sys
 import unittest
+from unittest import mock
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -37,6 +40,17 @@ class Compare(unittest.TestCase):
         facts, recorded = cost.read_record()
         self.assertEqual(set(facts), {"compiler", "machine"})
         self.assertIn("add_token_16", recorded)
+
+    def test_a_patch_of_the_same_compiler_is_judged_and_another_one_is_not(self):
+        facts, recorded = cost.read_record()
+        version = facts["compiler"].split()[-1]
+        double = {name: (2.0 * count, "") for name, count in recorded.items()}
+        with mock.patch.object(cost.platform, "machine", lambda: facts["machine"]), \
+                contextlib.redirect_stdout(io.StringIO()):
+            with mock.patch.object(cost, "compiler", lambda: f"g++ (Elsewhere {version}-2) {version}"):
+                self.assertEqual(cost.check(double), 1)
+            with mock.patch.object(cost, "compiler", lambda: "g++ (Elsewhere 99.1-1) 99.1.0"):
+                self.assertEqual(cost.check(double), 0)
 
 
 if __name__ == "__main__":
