@@ -58,9 +58,12 @@ class JournalReading {
     size_t at = 0;
     while (at < segments_.size()) {
       QUIPU_ASSIGN_OR_RETURN(bool cut, ReadSegment(at));
-      if (cut) FindCutFrames(at);
+      if (cut) {
+        // All of a segment that is cut before its first frame is beyond the end.
+        if (end_.start.segment == segments_[at]) FindCutFrames(at++);
+        break;
+      }
       ++at;
-      if (cut) break;
       QUIPU_ASSIGN_OR_RETURN(size_t next, FindContinuation(at));
       if (next == segments_.size()) {
         QUIPU_RETURN_IF_ERROR(RefuseGap(at));

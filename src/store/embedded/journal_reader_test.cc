@@ -361,6 +361,30 @@ TEST(JournalEnds, AStepThatDoesNotHoldEndsTheJournalAndWhatFollowsIsWiped) {
   EXPECT_EQ(rig.lines().size(), 20u);
 }
 
+// Also before the first frame of a segment (the second begins at position 18), where all of that segment is beyond the
+// end and nothing of the one before it.
+TEST(WipeBeyond, TakesNothingBeforeTheCutWhereverThatIs) {
+  for (Position first = 1; first <= 30; ++first) {
+    JournalRig rig;
+    Fill(&rig);
+    rig.Crash(false);
+    auto cut = [&](const FrameHeader& h, std::string_view) {
+      return h.first == first ? Status(Code::kConditionNotMet, "") : OkStatus();
+    };
+    auto end = ReadJournal(&rig.disk(), rig.kDir, rig.kIdentity, 0, cut);
+    ASSERT_TRUE(end.ok()) << first;
+    EXPECT_EQ(end->start.next, first);
+    ASSERT_TRUE(WipeBeyond(&rig.disk(), rig.kDir, *end).ok()) << first;
+    Status started = rig.Start();
+    ASSERT_TRUE(started.ok()) << first << ": " << started.ToString();
+    EXPECT_EQ(rig.lines().size(), first - 1);
+    rig.Write(std::string(3499, '.'));
+    rig.Crash(true);
+    ASSERT_TRUE(rig.Start().ok()) << first;
+    EXPECT_EQ(rig.lines().size(), first);
+  }
+}
+
 TEST(ReadFrames, VisitsExactlyTheFramesOfTheRangeOrSaysWhatIsMissing) {
   JournalRig rig;
   Fill(&rig);
