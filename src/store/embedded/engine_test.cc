@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <map>
 
 #include "model/name.h"
@@ -481,6 +482,45 @@ TEST(Shards, AStepIsThereAsAWholeOrNotAtAllWheneverThePowerGoes) {
   }
   EXPECT_GT(cut, 0);
   EXPECT_GT(kept, 0);
+}
+
+// A step is cut with one that came before it on any of its shards, and takes along what came after it: that must not be
+// shown before both are safe, although the later one is on the medium of all its shards.
+TEST(Shards, NothingIsShownAfterAStepThatMayBeCutWithAnEarlierOne) {
+  std::array<std::string, 3> of_shard;
+  for (const std::string& name : Names(60)) of_shard[ShardOf(HashCounter(0, name), 3)] = name;
+  World world(3);
+  ASSERT_TRUE(world.Start().ok());
+  struct Sent {
+    Batch batch;
+    std::vector<Op> ops;
+    bool done = false;
+  };
+  std::deque<Sent> all;
+  const auto add = [&](std::vector<size_t> shards) {
+    Sent& sent = all.emplace_back();
+    for (size_t s : shards) {
+      sent.ops.push_back(
+          {.kind = OpKind::kAdd, .hash = HashCounter(0, of_shard[s]), .name = of_shard[s], .delta = 1});
+    }
+    sent.batch.ops = sent.ops;
+    sent.batch.atomic = shards.size() > 1;
+    sent.batch.owner = &sent;
+    sent.batch.on_done = [](Batch* b) { static_cast<Sent*>(b->owner)->done = true; };
+    world.store()->Submit(&sent.batch);
+    world.loop().RunFor(1000);
+  };
+  // What shard 0 writes next waits for these.
+  world.disk().plan().log_write.min_us = world.disk().plan().log_write.max_us = 100'000;
+  for (int i = 0; i < 4; ++i) add({0});
+  world.disk().plan().log_write.min_us = world.disk().plan().log_write.max_us = 100;
+  add({0, 1});
+  add({1, 2});
+  add({2});
+  EXPECT_FALSE(all.back().done);
+  ASSERT_TRUE(world.loop().RunUntil([&] { return all.back().done; }, world.clock().MonoMicros() + 1'000'000));
+  for (const Sent& sent : all) EXPECT_TRUE(sent.done);
+  world.Stop();
 }
 
 }  // namespace

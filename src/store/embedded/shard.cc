@@ -350,24 +350,30 @@ void Shard::FenceFrom(const Status& reason) {
 
 void Shard::OnJournalProgress() {
   if (journal_->fenced() && context_.on_fenced) std::exchange(context_.on_fenced, nullptr)(journal_->fence_reason());
-  for (Barrier& barrier : barriers_) {
-    if (barrier.counted || barrier.position > journal_->durable()) continue;
-    barrier.counted = true;
-    if (barrier.progress->missing.fetch_sub(1) != 1) continue;
-    for (const auto& [shard, position] : barrier.progress->parts) {
-      shard->loop()->Post([shard, position, alive = shard->alive_] {
-        if (*alive) shard->OnStepDurable(position);
-      });
-    }
-  }
+  CountStep();
   Show();
 }
 
-void Shard::OnStepDurable(Position position) {
-  for (Barrier& barrier : barriers_) {
-    if (barrier.position == position) barrier.open = true;
+// Only the first: what comes after it is cut with it, so no part of a later step is safe before this one is. The steps
+// have one order on all shards (rt::Meetings), so one of them is always the first wherever it has a part.
+void Shard::CountStep() {
+  if (barriers_.empty()) return;
+  Barrier& barrier = barriers_.front();
+  if (barrier.counted || barrier.position > journal_->durable()) return;
+  barrier.counted = true;
+  if (barrier.progress->missing.fetch_sub(1) != 1) return;
+  for (const auto& [shard, position] : barrier.progress->parts) {
+    shard->loop()->Post([shard, position, alive = shard->alive_] {
+      if (*alive) shard->OnStepDurable(position);
+    });
   }
-  while (!barriers_.empty() && barriers_.front().open) barriers_.pop_front();
+}
+
+void Shard::OnStepDurable(Position position) {
+  QUIPU_ASSERT(!barriers_.empty() && barriers_.front().position == position, "step {} is not the first of {}", position,
+               barriers_.size());
+  barriers_.pop_front();
+  CountStep();
   Show();
 }
 

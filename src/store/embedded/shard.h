@@ -46,8 +46,8 @@ struct ShardOptions {
 class Shard;
 using ShardOfOp = std::function<Shard*(const Op&)>;
 
-// How far a step over several shards has come: each participant's part counts down once it is on the medium; the last
-// one tells all of them.
+// How far a step over several shards has come: each participant's part counts down once it is on the medium and all
+// steps before it there are open; the last one tells all of them.
 struct StepProgress {
   std::vector<std::pair<Shard*, Position>> parts;
   std::atomic<size_t> missing = 0;
@@ -154,10 +154,11 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   void ApplySource(Batch* batch);
   Code RefuseWrites() const;
   bool closing() const { return closing_; }
-  // Ends the part. Nothing from `position` on is shown here before `done` is called on every participant: the step is
-  // on the medium of all of them.
+  // Ends the part. Nothing from `position` on is shown here before the step, and each before it on any participant, is on
+  // the medium of all of its participants.
   void EndStep(Position position, std::shared_ptr<StepProgress> progress);
   void OnStepDurable(Position position);
+  void CountStep();
   bool StepFits(size_t bytes) const { return bytes <= CommitBytesMax(); }
   size_t CommitBytesMax() const { return options_.journal.frame_bytes_max / 2; }
   // Room that the op's records need at most, less those of a group's counters.
@@ -331,8 +332,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   struct Barrier {
     Position position = 0;
     std::shared_ptr<StepProgress> progress;
-    bool counted = false;  // this shard's part is durable
-    bool open = false;     // all parts are
+    bool counted = false;  // this shard's part is durable, and so is every step before it
   };
   std::deque<Barrier> barriers_;
   Batch* waiting_head_ = nullptr;

@@ -59,6 +59,7 @@ std::vector<std::pair<Shard*, Position>> RunStep(const std::vector<Shard*>& shar
     record.parts.push_back({.shard = shard->number(), .position = position});
     parts.emplace_back(shard, position);
   }
+  if (participants.size() == 1) batch->judged_us = participants[0]->judged_us();
   const bool holds = Shard::HoldsOnPaper(batch, OpsOnPaper(*batch, shard_of), shard_of);
   if (holds && writes) {
     for (Shard* shard : participants) shard->AppendStep(record);
@@ -119,7 +120,7 @@ void Shard::ShowWhenVisible(Batch* batch, Position position) {
 void Shard::EndStep(Position position, std::shared_ptr<StepProgress> progress) {
   QUIPU_ASSERT(InOpenFrame(position), "a step's part from {} to {} is in several frames", position, LastPosition());
   journal_->Seal();
-  barriers_.push_back({.position = position, .progress = std::move(progress), .counted = false, .open = false});
+  barriers_.push_back({.position = position, .progress = std::move(progress), .counted = false});
 }
 
 }  // namespace quipu::store
