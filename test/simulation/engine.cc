@@ -11,30 +11,57 @@ namespace {
 
 constexpr const char* kDataDir = "/data";
 
-// An embedded engine with one shard, as the one store that the simulator sees.
+// An embedded engine as the one store that the simulator sees: that of its home shard.
 class EmbeddedStore final : public store::EventStore {
  public:
-  explicit EmbeddedStore(std::unique_ptr<store::Engine> engine)
-      : engine_(std::move(engine)), shard_(engine_->store()) {}
-  void Submit(store::Batch* batch) override { shard_->Submit(batch); }
-  void Scan(store::ScanOp* op) override { shard_->Scan(op); }
-  void Events(store::EventsOp* op) override { shard_->Events(op); }
+  EmbeddedStore(std::unique_ptr<store::Engine> engine, uint32_t home)
+      : engine_(std::move(engine)), store_(engine_->store(home)) {}
+  void Submit(store::Batch* batch) override { store_->Submit(batch); }
+  void Scan(store::ScanOp* op) override { store_->Scan(op); }
+  void Events(store::EventsOp* op) override { store_->Events(op); }
   void FindSources(store::SourceId anchor,
                    std::function<void(Result<std::vector<store::SourceState>>)> on_done) override {
-    shard_->FindSources(anchor, std::move(on_done));
+    store_->FindSources(anchor, std::move(on_done));
   }
-  std::shared_ptr<const NamespaceTable> Namespaces() const override { return shard_->Namespaces(); }
+  std::shared_ptr<const NamespaceTable> Namespaces() const override { return store_->Namespaces(); }
   void PutNamespace(const std::string& name, uint64_t expected_version, const NamespaceSettings& settings,
                     std::function<void(Result<Namespace>)> on_done) override {
-    shard_->PutNamespace(name, expected_version, settings, std::move(on_done));
+    store_->PutNamespace(name, expected_version, settings, std::move(on_done));
   }
-  uint64_t CountCounters(NamespaceId ns) const override { return shard_->CountCounters(ns); }
-  store::StoreInfo Info() const override { return shard_->Info(); }
-  void Close(std::function<void(Status)> on_done) override { shard_->Close(std::move(on_done)); }
+  uint64_t CountCounters(NamespaceId ns) const override { return store_->CountCounters(ns); }
+  // With the sizes of all shards as they are, which the store itself tells a tenth of a second late.
+  store::StoreInfo Info() const override {
+    store::StoreInfo info = store_->Info();
+    info.memory_bytes = info.unsettled_bytes = 0;
+    for (uint32_t s = 0; s < engine_->shards(); ++s) {
+      const store::StoreInfo part = engine_->shard(s)->Info();
+      info.memory_bytes += part.memory_bytes;
+      info.unsettled_bytes += part.unsettled_bytes;
+    }
+    return info;
+  }
+  // Of each home, as their front ends do.
+  void Close(std::function<void(Status)> on_done) override {
+    struct Call {
+      uint32_t missing = 0;
+      Status status;
+      std::function<void(Status)> on_done;
+    };
+    auto call = std::make_shared<Call>();
+    call->missing = engine_->shards();
+    call->on_done = std::move(on_done);
+    for (uint32_t s = 0; s < engine_->shards(); ++s) {
+      engine_->store(s)->Close([call](Status status) {
+        if (!status.ok()) call->status = status;
+        if (--call->missing == 0) call->on_done(call->status);
+      });
+    }
+  }
+  store::Engine* engine() { return engine_.get(); }
 
  private:
   const std::unique_ptr<store::Engine> engine_;
-  store::EventStore* const shard_;
+  store::EventStore* const store_;
 };
 
 Result<std::unique_ptr<store::EventStore>> OpenEmbedded(const EngineContext& c) {
@@ -72,9 +99,18 @@ Result<std::unique_ptr<store::EventStore>> OpenEmbedded(const EngineContext& c) 
   options.settled.slice_us = int64_t{300} * 1'000'000 << sim::SimRandom(c.seed, "slice").Below(9);
   options.settled.block_cache_bytes = 1u << 20;
   options.settled.runs_max = static_cast<int>(2 + tuning.Below(6));
-  Result<std::unique_ptr<store::Engine>> engine = store::Engine::Open(c.disk, c.random, {c.loop}, options);
+  options.observer = c.observer;
+  const uint32_t home = c.shards > 1 ? static_cast<uint32_t>(tuning.Below(c.shards)) : 0;
+  const std::vector<rt::Loop*> loops(c.shards, c.loop);
+  Result<std::unique_ptr<store::Engine>> engine = store::Engine::Open(c.disk, c.random, loops, options);
   QUIPU_RETURN_IF_ERROR(engine.status());
-  return std::unique_ptr<store::EventStore>(std::make_unique<EmbeddedStore>(std::move(engine).value()));
+  auto opened = std::make_unique<EmbeddedStore>(std::move(engine).value(), home);
+  if (c.opened != nullptr) {
+    *c.opened = {.count = c.shards, .home = home, .judged_us = [engine = opened->engine()](uint32_t s) {
+                   return engine->shard(s)->judged_us();
+                 }};
+  }
+  return std::unique_ptr<store::EventStore>(std::move(opened));
 }
 
 std::string CheckEmbedded(rt::Disk* disk) {

@@ -9,6 +9,7 @@
 #include "rt/loop.h"
 #include "rt/random.h"
 #include "sim/sim_random.h"
+#include "store/embedded/sharded_store.h"
 #include "store/event_store.h"
 
 namespace quipu::simulation {
@@ -23,6 +24,14 @@ struct EngineLimits {
   size_t frame_bytes = kNone;             // of a frame of the journal, which holds an atomic batch
 };
 
+// What a judge must know of an open store of several shards.
+struct OpenShards {
+  uint32_t count = 1;
+  uint32_t home = 0;  // whose store the simulator sees
+  // Of a shard: the time by which it judged last.
+  std::function<Micros(uint32_t)> judged_us;
+};
+
 struct EngineContext {
   rt::Loop* loop = nullptr;
   rt::Disk* disk = nullptr;
@@ -32,7 +41,10 @@ struct EngineContext {
   double small_segments = 0;       // how often a store has segments and frames so small that a short life fills many
   uint64_t memory_mb_least = 1;    // the least budgets of memory, which are drawn in a third of the starts
   EngineLimits* limits = nullptr;  // out; may be null
-  uint64_t seed = 0;               // for options that stay the same for the life of a data directory
+  uint32_t shards = 1;
+  store::DecisionObserver* observer = nullptr;  // where there are several
+  OpenShards* opened = nullptr;                 // out; may be null
+  uint64_t seed = 0;                            // for options that stay the same for the life of a data directory
 };
 
 struct Engine {

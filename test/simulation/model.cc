@@ -70,11 +70,23 @@ std::string Describe(const Answer& a) {
       a.event_us, a.last_write_us);
 }
 
+void Model::SetShards(uint32_t shards) {
+  if (shards == logs_.size()) return;
+  for (const ShardLog& log : logs_) QUIPU_ASSERT(log.steps.empty(), "{} steps can be undone", log.steps.size());
+  logs_ = std::vector<ShardLog>(shards);
+  for (Counter& counter : counters_) {
+    counter.shard = store::ShardOf(counter.hash, shards);
+    counter.last_step = 0;
+  }
+  for (Token& token : tokens_) token.step = 0;
+}
+
 int Model::AddCounter(NamespaceId ns, std::string name, uint64_t hash, bool adds_only) {
   Counter counter;
   counter.ns = ns;
   counter.name = std::move(name);
   counter.hash = hash;
+  counter.shard = store::ShardOf(hash, shards());
   counter.adds_only = adds_only;
   counters_.push_back(std::move(counter));
   return static_cast<int>(counters_.size()) - 1;
@@ -91,28 +103,34 @@ const Namespace& Model::ChangeNamespace(NamespaceId id, const NamespaceSettings&
   Namespace& ns = namespaces_[id];
   Step step;
   step.namespace_before = ns;
-  steps_.push_back(std::move(step));
+  logs_[0].steps.push_back(std::move(step));
   // What was given up, or never kept, is not known again by a longer horizon.
   const bool was_memory = ns.settings.durability == Durability::kMemory;
-  if (was_memory && settings.durability != Durability::kMemory) ns.tokens_known_since_us = now_us_;
+  if (was_memory && settings.durability != Durability::kMemory) ns.tokens_known_since_us = logs_[0].now_us;
   const NamespaceSettings& old = ns.settings;
   const bool keeps_longer =
       settings.token_horizon_ms + settings.token_skew_ms > old.token_horizon_ms + old.token_skew_ms;
   if (!was_memory && (keeps_longer || settings.token_horizon_ms > old.token_horizon_ms)) {
-    ns.tokens_known_since_us = Floor(id);
+    ns.tokens_known_since_us = Floor(id, 0);
   }
   ns.settings = settings;
   ++ns.version;
   return ns;
 }
 
-void Model::SetNow(Micros now_us, Micros wall_us) {
-  now_us_ = now_us;
-  commit_at_most_us_ = std::max(now_us, wall_us);
+void Model::SetNow(uint32_t shard, Micros now_us, Micros wall_us) {
+  logs_[shard].now_us = now_us;
+  logs_[shard].commit_at_most_us = std::max(now_us, wall_us);
+}
+
+std::vector<uint64_t> Model::LastSteps() const {
+  std::vector<uint64_t> last;
+  for (const ShardLog& log : logs_) last.push_back(log.last());
+  return last;
 }
 
 bool Model::IsLive(const Counter& counter) const {
-  return counter.exists && (counter.expiry_ms == 0 || counter.expiry_ms > now_us_ / 1000);
+  return counter.exists && (counter.expiry_ms == 0 || counter.expiry_ms > LogOf(counter).now_us / 1000);
 }
 
 Counter Model::Live(const Counter& counter) const {
@@ -122,22 +140,30 @@ Counter Model::Live(const Counter& counter) const {
 }
 
 bool Model::MustBeKnown(const Token& token) const {
-  return token.kept && token.kept_from_us >= Floor(counters_[static_cast<size_t>(token.counter)].ns);
+  const Counter& counter = counters_[static_cast<size_t>(token.counter)];
+  return token.kept && token.kept_from_us >= Floor(counter.ns, counter.shard);
 }
 
 bool Model::MayBeKnown(const Token& token) const {
-  return token.kept && token.kept_from_at_most_us >= Floor(counters_[static_cast<size_t>(token.counter)].ns);
+  const Counter& counter = counters_[static_cast<size_t>(token.counter)];
+  return token.kept && token.kept_from_at_most_us >= Floor(counter.ns, counter.shard);
 }
 
-uint64_t Model::Count(NamespaceId ns, Expired expired) const {
-  return static_cast<uint64_t>(std::count_if(counters_.begin(), counters_.end(), [&](const Counter& c) {
-    return c.ns == ns && (expired == Expired::kIn ? c.exists : IsLive(c));
-  }));
+Model::CountRange Model::Count(NamespaceId ns, uint32_t shard, bool unswept) const {
+  CountRange count;
+  for (const Counter& c : counters_) {
+    if (c.ns != ns || !c.exists) continue;
+    const bool here = c.shard == shard;
+    count.least += (here ? unswept || IsLive(c) : c.expiry_ms == 0) ? 1 : 0;
+    count.most += (here ? unswept || IsLive(c) : true) ? 1 : 0;
+  }
+  return count;
 }
 
-Micros Model::Floor(NamespaceId ns) const {
+Micros Model::Floor(NamespaceId ns, uint32_t shard) const {
   const Namespace& n = namespaces_[ns];
-  return std::max(now_us_ - (n.settings.token_horizon_ms + n.settings.token_skew_ms) * 1000, n.tokens_known_since_us);
+  return std::max(logs_[shard].now_us - (n.settings.token_horizon_ms + n.settings.token_skew_ms) * 1000,
+                  n.tokens_known_since_us);
 }
 
 std::string Model::DecideOp(const Request& request, const Op& op, CodeSet allowed) {
@@ -321,21 +347,22 @@ std::string Model::DecideMutation(const Request& request, const Op& op, CodeSet 
   if (token == nullptr && settings.token_required && !in_source_step_)
     return Compare(request, op, {.code = Code::kTokenRequired});
 
-  Micros claimed_us = now_us_;
+  const Micros now_us = LogOf(counter).now_us;
+  Micros claimed_us = now_us;
   if (token != nullptr && request.token_time_us != kNoTime) claimed_us = request.token_time_us;
   if (token != nullptr && token->own_us != kNoTime) claimed_us = token->own_us;
   const bool keeps = token != nullptr && settings.durability != Durability::kMemory;
   if (keeps) {
     const Micros skew = settings.token_skew_ms * 1000;
     // A time that is only given may have been ahead of the first receipt by the skew (store/token_rules.h).
-    const bool is_given = token->own_us == kNoTime && claimed_us < now_us_;
+    const bool is_given = token->own_us == kNoTime && claimed_us < now_us;
     const Micros known_since_us = namespaces_[counter.ns].tokens_known_since_us;
     const bool unknown = known_since_us != kNoTime && claimed_us < known_since_us + (is_given ? skew : 0);
-    if (claimed_us < now_us_ - settings.token_horizon_ms * 1000 || unknown) {
+    if (claimed_us < now_us - settings.token_horizon_ms * 1000 || unknown) {
       ++tally_.expired;
       return Compare(request, op, {.code = Code::kTokenExpired});
     }
-    if (claimed_us > now_us_ + skew) return Compare(request, op, {.code = Code::kTokenInFuture});
+    if (claimed_us > now_us + skew) return Compare(request, op, {.code = Code::kTokenInFuture});
     const bool guess = op.code == Code::kInternal;
     const bool says_known = op.code == Code::kTokenConflict || (op.code == Code::kOk && op.replayed);
     unsure_ |= guess && MayBeKnown(*token) != MustBeKnown(*token);
@@ -368,7 +395,9 @@ std::string Model::DecideMutation(const Request& request, const Op& op, CodeSet 
     const auto most = static_cast<uint64_t>(settings.counters_max);
     // What has expired is off the count, unless the disk did not let it be swept.
     const bool unswept = (allowed & SetOf(Code::kUnavailable)) != 0 && op.code == Code::kQuotaExceeded;
-    if (Count(counter.ns, unswept ? Expired::kIn : Expired::kOut) >= most) {
+    const CountRange count = Count(counter.ns, counter.shard, unswept);
+    unsure_ |= op.code == Code::kInternal && count.least < most && count.most >= most;
+    if (count.least >= most || (count.most >= most && op.code == Code::kQuotaExceeded)) {
       return Compare(request, op, {.code = Code::kQuotaExceeded});
     }
   }
@@ -378,7 +407,7 @@ std::string Model::DecideMutation(const Request& request, const Op& op, CodeSet 
   if (!changed && !keeps) return "";
 
   if (op.code == Code::kOk && op.position == 0) return fmt::format("{}: an event without a position", NameOf(counter));
-  const uint64_t number = last_step() + 1;
+  const uint64_t number = LogOf(counter).last() + 1;
   if (changed) {
     const bool same =
         after.exists == before.exists && after.value == before.value && after.expiry_ms == before.expiry_ms;
@@ -395,13 +424,13 @@ std::string Model::DecideMutation(const Request& request, const Op& op, CodeSet 
     step.token_before = *token;
     token->kept = true;
     token->kept_content = request.content;
-    token->kept_from_us = std::max(token->own_us, now_us_);
-    token->kept_from_at_most_us = std::max(token->own_us, commit_at_most_us_);
+    token->kept_from_us = std::max(token->own_us, now_us);
+    token->kept_from_at_most_us = std::max(token->own_us, LogOf(counter).commit_at_most_us);
     token->answer = want.answer;
     token->position = op.position;
     token->step = number;
   }
-  steps_.push_back(std::move(step));
+  LogOf(counter).steps.push_back(std::move(step));
   return "";
 }
 
@@ -410,7 +439,7 @@ uint64_t Model::RevealedStep(const Request& request, const Op& op) const {
   if (!NamespaceExists(counter.ns) || settings(counter.ns).durability != Durability::kSync) return 0;
   if (op.code == Code::kTokenConflict || op.replayed) return tokens_[static_cast<size_t>(request.token)].step;
   if (op.code != Code::kOk) return 0;
-  return IsMutating(request.kind) && op.position != 0 ? last_step() : counter.last_step;
+  return IsMutating(request.kind) && op.position != 0 ? LogOf(counter).last() : counter.last_step;
 }
 
 }  // namespace quipu::simulation

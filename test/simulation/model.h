@@ -1,7 +1,10 @@
 // What the store must answer, by an implementation of its own: it shares no code with the store but the structs of the
-// contract. It judges each decided batch at once, field by field, and keeps every change as a step that can be undone,
-// so that what a crash left behind can be compared with every prefix of what was decided.
+// contract, and which shard a counter lives on. It judges each decided batch at once, field by field, and keeps every
+// change as a step that can be undone, so that what a crash left behind can be compared with every prefix of what was
+// decided.
 //
+// Shards    Each decides on its own: it has a time and an order of steps, and a crash leaves a prefix of them. A batch
+//           over several shards is judged part by part, but an atomic one as a whole, which is there on all or on none.
 // Threads   One. Memory: every counter and token ever sent, and the steps since the last Forget.
 // Errors    A text that says what differs; empty if nothing does.
 #pragma once
@@ -13,6 +16,7 @@
 #include <vector>
 
 #include "model/namespace.h"
+#include "store/embedded/placement.h"
 #include "store/event_store.h"
 
 namespace quipu::simulation {
@@ -56,12 +60,13 @@ struct CounterState {
   int64_t value = 0;
   int64_t expiry_ms = 0;
   Micros last_write_us = kNoTime;
-  uint64_t last_step = 0;  // that changed any of the above
+  uint64_t last_step = 0;  // of its shard, that changed any of the above
 };
 struct Counter : CounterState {
   NamespaceId ns = kDefaultNamespace;
   std::string name;
   uint64_t hash = 0;
+  uint32_t shard = 0;
   bool adds_only = false;  // gets nothing but plain adds: the ledger can sum it up
   uint64_t changes = 0;    // of value, expiry or existence, ever; never goes back
   uint64_t events = 0;     // mutations that left the state as it was, ever
@@ -107,6 +112,10 @@ bool SameNamespace(const Namespace& a, const Namespace& b);
 
 class Model {
  public:
+  // Of the store that is open. Before anything else, and again only where nothing can be undone.
+  void SetShards(uint32_t shards);
+  uint32_t shards() const { return static_cast<uint32_t>(logs_.size()); }
+  uint32_t ShardOfSource(const store::SourceId& id) const { return store::ShardOf(id, shards()); }
   int AddCounter(NamespaceId ns, std::string name, uint64_t hash, bool adds_only);
   int AddToken(Token token);
   void SetNamespaces(const NamespaceTable& table);
@@ -114,11 +123,11 @@ class Model {
   const Namespace& ChangeNamespace(NamespaceId id, const NamespaceSettings& settings);
   const std::vector<Namespace>& namespaces() const { return namespaces_; }
 
-  // The time by which the store judges, as it says itself (the run checks that it may), and the wall clock, by which it
+  // The time by which a shard judges, as it says itself (the run checks that it may), and the wall clock, by which it
   // may begin a new commit.
-  void SetNow(Micros now_us, Micros wall_us);
+  void SetNow(uint32_t shard, Micros now_us, Micros wall_us);
 
-  // Judges a decided batch whose ops were made from `requests`, and follows it.
+  // Judges a decided batch, or one shard's part of it, whose ops were made from `requests`, and follows it.
   // `allowed`: codes that the state of the world excuses now (a full disk, a fence); what they come with changes
   // nothing.
   std::string Decide(const std::vector<Request>& requests, const store::Batch& batch, CodeSet allowed);
@@ -134,23 +143,29 @@ class Model {
   // A kept token that is inside its horizon; and one that may be.
   bool MustBeKnown(const Token& token) const;
   bool MayBeKnown(const Token& token) const;
-  uint64_t last_step() const { return first_step_ + steps_.size() - 1; }
-  // The newest step that the answers of the last judged batch reveal; 0 if nothing that must survive.
-  uint64_t revealed() const { return revealed_; }
+  uint64_t last_step(uint32_t shard) const { return logs_[shard].last(); }
+  // By shard, the newest step that the answers of the last judged batch reveal; 0 if nothing that must survive.
+  const std::vector<uint64_t>& revealed() const { return revealed_; }
 
   // ---- after a crash
   // True if a prefix may end after this step (an atomic batch is not cut).
-  bool IsBoundary(uint64_t step) const;
-  // Undoes the last step. Returns the counter and the token it touched, -1 for none.
+  bool IsBoundary(uint32_t shard, uint64_t step) const;
+  // Undoes the shard's last step. Returns the counter and the token it touched, -1 for none.
   struct Touched {
     int counter = -1;
     int token = -1;
     bool is_namespace = false;
+    bool is_source = false;
   };
-  Touched UndoLast();
+  Touched UndoLast(uint32_t shard);
   // Steps up to this one can never be undone any more.
-  void Forget(uint64_t through);
-  uint64_t first_undoable() const { return first_step_; }
+  void Forget(uint32_t shard, uint64_t through);
+  uint64_t first_undoable(uint32_t shard) const { return logs_[shard].first_step; }
+  // An atomic batch with steps on several shards, by its last one on each.
+  struct Across {
+    std::vector<std::pair<uint32_t, uint64_t>> parts;
+  };
+  const std::deque<Across>& across() const { return across_; }
 
   // The versions that the last judged batch has read, with what the counters were at that moment.
   struct SeenVersion {
@@ -175,6 +190,14 @@ class Model {
     std::optional<Namespace> namespace_before;
     bool ends_group = true;
   };
+  struct ShardLog {
+    std::deque<Step> steps;
+    uint64_t first_step = 1;  // number of steps.front()
+    Micros now_us = 0;
+    Micros commit_at_most_us = 0;
+    uint64_t last() const { return first_step + steps.size() - 1; }
+    Step& at(uint64_t step) { return steps[static_cast<size_t>(step - first_step)]; }
+  };
   struct Verdict {
     Code code = Code::kOk;
     bool replayed = false;
@@ -193,23 +216,27 @@ class Model {
   uint64_t RevealedStep(const Request& request, const Op& op) const;
   // The counter as a request sees it: an expired one is a missing one.
   Counter Live(const Counter& counter) const;
-  // Counters of the namespace that exist; with the expired ones if they still count.
-  enum class Expired { kOut, kIn };
-  uint64_t Count(NamespaceId ns, Expired expired) const;
-  Micros Floor(NamespaceId ns) const;
+  // How many counters of the namespace count against its limit for this shard: the expired ones of its own only if
+  // `unswept`, those of other shards as long as they have not been swept there.
+  struct CountRange {
+    uint64_t least = 0, most = 0;
+  };
+  CountRange Count(NamespaceId ns, uint32_t shard, bool unswept) const;
+  Micros Floor(NamespaceId ns, uint32_t shard) const;
+  std::vector<uint64_t> LastSteps() const;
+  ShardLog& LogOf(const Counter& counter) { return logs_[counter.shard]; }
+  const ShardLog& LogOf(const Counter& counter) const { return logs_[counter.shard]; }
 
   std::vector<Counter> counters_;
   std::deque<Token> tokens_;  // stable addresses: ops point to their text
   std::map<store::SourceId, store::SourceState> sources_;
   std::vector<Namespace> namespaces_;
-  Micros now_us_ = 0;
-  Micros commit_at_most_us_ = 0;
   bool unsure_ = false;          // a guess had more than one right outcome
   bool in_source_step_ = false;  // the batch that is being judged has a source, which needs no tokens
-  std::deque<Step> steps_;
-  uint64_t first_step_ = 1;  // number of steps_.front()
+  std::vector<ShardLog> logs_ = std::vector<ShardLog>(1);
+  std::deque<Across> across_;  // of steps that can be undone
   std::vector<SeenVersion> versions_seen_;
-  uint64_t revealed_ = 0;
+  std::vector<uint64_t> revealed_;
   Tally tally_;
 };
 

@@ -9,7 +9,7 @@ namespace quipu::simulation {
 std::string Model::Decide(const std::vector<Request>& requests, const store::Batch& batch, CodeSet allowed) {
   QUIPU_ASSERT(requests.size() == batch.ops.size(), "{} requests, {} ops", requests.size(), batch.ops.size());
   versions_seen_.clear();
-  revealed_ = 0;
+  revealed_.assign(shards(), 0);
   in_source_step_ = batch.source != nullptr;
   if ((allowed & SetOf(batch.code)) != 0) {
     for (const Op& op : batch.ops) {
@@ -37,13 +37,14 @@ std::string Model::Decide(const std::vector<Request>& requests, const store::Bat
   if (batch.code != Code::kOk) return fmt::format("batch code {}", CodeName(batch.code));
 
   const bool one_step = batch.atomic || batch.all_or_nothing || batch.source != nullptr;
-  const uint64_t before = last_step();
+  const std::vector<uint64_t> before = LastSteps();
   for (size_t i = 0; i < requests.size(); ++i) {
     const Op& op = batch.ops[i];
     if (std::string wrong = DecideOp(requests[i], op, allowed); !wrong.empty()) {
       return fmt::format("op {} of {}: {}", i, requests.size(), wrong);
     }
-    revealed_ = std::max(revealed_, RevealedStep(requests[i], op));
+    uint64_t& revealed = revealed_[counters_[static_cast<size_t>(requests[i].counter)].shard];
+    revealed = std::max(revealed, RevealedStep(requests[i], op));
     const bool failed = op.code != Code::kOk;
     const bool refused = IsMutating(op.kind) && op.outcome == Outcome::kRefused;
     if ((batch.source != nullptr && store::UndoesSourceStep(op.code)) ||
@@ -60,11 +61,18 @@ std::string Model::Decide(const std::vector<Request>& requests, const store::Bat
     Step step;
     step.source_before = std::make_shared<const store::SourceState>(state);
     store::TakeSourceStep(*batch.source, batch.ops, 0, &state);
-    steps_.push_back(std::move(step));
-    revealed_ = last_step();
+    const uint32_t shard = ShardOfSource(state.id);
+    logs_[shard].steps.push_back(std::move(step));
+    revealed_[shard] = logs_[shard].last();
   }
   if (one_step) {
-    for (uint64_t s = before + 1; s < last_step(); ++s) steps_[static_cast<size_t>(s - first_step_)].ends_group = false;
+    Across across;
+    for (uint32_t shard = 0; shard < shards(); ++shard) {
+      ShardLog& log = logs_[shard];
+      for (uint64_t s = before[shard] + 1; s < log.last(); ++s) log.at(s).ends_group = false;
+      if (log.last() > before[shard]) across.parts.emplace_back(shard, log.last());
+    }
+    if (across.parts.size() > 1) across_.push_back(std::move(across));
   }
   return "";
 }
@@ -79,7 +87,7 @@ std::string Model::DecideUndone(const std::vector<Request>& requests, const stor
       return fmt::format("op {} of an undone batch says {}", i, CodeName(batch.ops[i].code));
     }
   }
-  const uint64_t before = last_step();
+  const std::vector<uint64_t> before = LastSteps();
   const Tally tally = tally_;
   unsure_ = false;
   // The answers before the failing one are blank; kInternal tells the model to follow its own view.
@@ -96,7 +104,7 @@ std::string Model::DecideUndone(const std::vector<Request>& requests, const stor
     Counter counter = Live(counters_[static_cast<size_t>(request.counter)]);
     const Token* token = request.token >= 0 ? &tokens_[static_cast<size_t>(request.token)] : nullptr;
     Verdict verdict;
-    Apply(request.content, now_us_, &counter, &verdict);
+    Apply(request.content, LogOf(counter).now_us, &counter, &verdict);
     const bool refused = verdict.answer.outcome == Outcome::kRefused ||
                          (token != nullptr && token->kept && token->answer.outcome == Outcome::kRefused);
     if (!batch.all_or_nothing || !refused) wrong = fmt::format("{} is no refusal", NameOf(counter));
@@ -108,11 +116,12 @@ std::string Model::DecideUndone(const std::vector<Request>& requests, const stor
   } else {
     wrong = DecideOp(request, op, allowed);
   }
-  while (last_step() > before) {
-    const Step& last = steps_.back();
-    const uint64_t changes = last.changes_before;
-    const Touched touched = UndoLast();
-    if (touched.counter >= 0) counters_[static_cast<size_t>(touched.counter)].changes = changes;
+  for (uint32_t shard = 0; shard < shards(); ++shard) {
+    while (last_step(shard) > before[shard]) {
+      const uint64_t changes = logs_[shard].steps.back().changes_before;
+      const Touched touched = UndoLast(shard);
+      if (touched.counter >= 0) counters_[static_cast<size_t>(touched.counter)].changes = changes;
+    }
   }
   if (unsure_) wrong.clear();
   // Whether a version moved meanwhile is not said.
@@ -125,15 +134,20 @@ std::string Model::DecideUndone(const std::vector<Request>& requests, const stor
   return "";
 }
 
-bool Model::IsBoundary(uint64_t step) const {
-  return step < first_step_ || steps_[static_cast<size_t>(step - first_step_)].ends_group;
+bool Model::IsBoundary(uint32_t shard, uint64_t step) const {
+  const ShardLog& log = logs_[shard];
+  return step < log.first_step || log.steps[static_cast<size_t>(step - log.first_step)].ends_group;
 }
 
-Model::Touched Model::UndoLast() {
-  QUIPU_ASSERT(!steps_.empty(), "nothing left to undo");
-  Step step = std::move(steps_.back());
-  steps_.pop_back();
-  Touched touched{.counter = step.counter, .token = step.token, .is_namespace = step.namespace_before.has_value()};
+Model::Touched Model::UndoLast(uint32_t shard) {
+  std::deque<Step>& steps = logs_[shard].steps;
+  QUIPU_ASSERT(!steps.empty(), "nothing left to undo on shard {}", shard);
+  Step step = std::move(steps.back());
+  steps.pop_back();
+  Touched touched{.counter = step.counter,
+                  .token = step.token,
+                  .is_namespace = step.namespace_before.has_value(),
+                  .is_source = step.source_before != nullptr};
   if (step.namespace_before) namespaces_[step.namespace_before->id] = *step.namespace_before;
   if (step.source_before != nullptr) {
     const store::SourceId id = step.source_before->id;
@@ -152,11 +166,17 @@ Model::Touched Model::UndoLast() {
   return touched;
 }
 
-void Model::Forget(uint64_t through) {
-  while (!steps_.empty() && first_step_ <= through) {
-    steps_.pop_front();
-    ++first_step_;
+void Model::Forget(uint32_t shard, uint64_t through) {
+  ShardLog& log = logs_[shard];
+  while (!log.steps.empty() && log.first_step <= through) {
+    log.steps.pop_front();
+    ++log.first_step;
   }
+  std::erase_if(across_, [this](const Across& across) {
+    const auto forgotten = [&](const auto& part) { return part.second < logs_[part.first].first_step; };
+    const auto undone = [&](const auto& part) { return part.second > logs_[part.first].last(); };
+    return std::ranges::all_of(across.parts, forgotten) || std::ranges::all_of(across.parts, undone);
+  });
 }
 
 }  // namespace quipu::simulation

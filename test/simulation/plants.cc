@@ -144,6 +144,11 @@ const std::vector<EnginePlant>& EnginePlants() {
       {139, "a read shows what is not committed"},
       {141, "an add joins a sum from before a refusal"},
       {142, "expired counters count against the limit"},
+      {143, "answers of several shards come back one op too late", "shards"},
+      {144, "half of an atomic batch over several shards comes back", "shards"},
+      {145, "a batch of the home shard overtakes a part at home of an earlier one", "shards"},
+      {146, "a batch overtakes an atomic one over several shards", "shards"},
+      {147, "an atomic batch is shown before all of its shards have it on the medium", "shards"},
   };
   return kAll;
 }

@@ -58,6 +58,10 @@ Run::Run(uint64_t seed, const Scenario& scenario, const Engine& engine, int plan
   if (capacity_mb > 0) plan_.capacity_bytes = static_cast<uint64_t>(capacity_mb) << 20;
   clock_jump_ = scenario.DrawProbability("clock_jump", &swarm);
   clock_.SetDrift(scenario.DrawInt("drift_ppm", &swarm));
+  sim::SimRandom shards(seed, "swarm.shards");
+  shard_count_ = static_cast<uint32_t>(scenario.DrawInt("shards", &shards));
+  shards_.resize(shard_count_);
+  model_.SetShards(shard_count_);
 }
 
 Run::~Run() {
@@ -101,6 +105,7 @@ CodeSet Run::AllowedCodes() const {
   if (disk_.off() || disk_.counts().Faults() > faults_before_ || plan_.log_write.stall > 0)
     allowed |= EnvironmentCodes();
   if (pressed_ || sent_bytes_ > limits_.pending_bytes) allowed |= SetOf(Code::kOverloaded);
+  if (closing_ && shards_.size() > 1) allowed |= SetOf(Code::kUnavailable);  // a part that arrives late
   if (damaged_) allowed |= SetOf(Code::kDataLoss) | SetOf(Code::kReadOnly);
   if (pressed_ && store_->Info().memory_bytes > limits_.memory_bytes_enough) allowed |= SetOf(Code::kStorageFull);
   return allowed;
@@ -130,7 +135,7 @@ RunResult Run::Execute() {
       CloseOrderly();
       if (ok()) CheckData();
       if (!ok() || !Start()) break;
-      acked_ = model_.last_step();
+      AllShown();
       VerifyRecovery();
     }
   }
@@ -192,14 +197,21 @@ bool Run::StartOnce() {
                     .small_segments = scenario_.knobs.at("small_segments").low,
                     .memory_mb_least = static_cast<uint64_t>(scenario_.knobs.at("memory_mb_least").low),
                     .limits = &limits_,
+                    .shards = shard_count_,
+                    .observer = shard_count_ > 1 ? this : nullptr,
+                    .opened = &opened_,
                     .seed = seed_});
   if (opened.ok() && !disk_.off()) {
     store_ = PlantInStore(std::move(opened).value(), plant_, seed_);
     fenced_ = false;
+    closing_ = false;
     pressed_ = false;
     tokens_at_start_ = model_.tokens().size();
     next_done_ = 0;
-    judged_us_ = kNoTime;
+    for (ShardView& shard : shards_) {
+      shard.judged_us = kNoTime;
+      shard.newest_decided = 0;
+    }
     result_.counts["recoveries"] += 1;
     Log("started");
     return true;
@@ -283,7 +295,9 @@ void Run::Crash() {
   if (!ok()) return;
   Destroy();
   const bool power = random_.Chance(scenario_.Draw("power_loss", &random_));
-  Log("{} at step {}, {} shown", power ? "power loss" : "death", model_.last_step(), acked_);
+  for (uint32_t s = 0; s < shards_.size(); ++s) {
+    Log("{}: shard {} at step {}, {} shown", power ? "power loss" : "death", s, model_.last_step(s), shards_[s].acked);
+  }
   power ? disk_.PowerLoss() : disk_.Restart();
   clock_.AdvanceTo(clock_.MonoMicros() + static_cast<int64_t>(random_.Skewed(3600)) * 1000);
 }
@@ -293,10 +307,11 @@ void Run::CloseOrderly() {
   SetFaults(false);
   const bool healthy = disk_.counts().Faults() == faults_before_;
   bool closed = false;
+  closing_ = true;
   store_->Close([&](Status status) {
     closed = true;
     if (healthy && !status.ok()) Fail("close: " + status.ToString());
-    if (status.ok() && in_flight_.empty()) acked_ = model_.last_step();
+    if (status.ok() && in_flight_.empty()) AllShown();
   });
   if (!WaitFor([&] { return closed && in_flight_.empty(); }, "the store is not closed")) return;
   disk_.PowerOff();
@@ -305,11 +320,17 @@ void Run::CloseOrderly() {
   result_.counts["closes"] += 1;
 }
 
+// Everything that was decided must survive from here on.
+void Run::AllShown() {
+  for (uint32_t s = 0; s < shards_.size(); ++s) shards_[s].acked = model_.last_step(s);
+}
+
 void Run::Destroy() {
   loop_.Abandon();
   store_.reset();
   for (const auto& [number, client] : in_flight_) NoteUnanswered(*client);
   in_flight_.clear();
+  steps_undecided_ = 0;
   ledger_.Crash();
   workload_.ForgetVersions();
 }

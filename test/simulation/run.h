@@ -39,7 +39,7 @@ struct Script {
   bool power = true;               // goes; otherwise the process dies
 };
 
-class Run {
+class Run final : private store::DecisionObserver {
  public:
   // `plant` 0 = none.
   Run(uint64_t seed, const Scenario& scenario, const Engine& engine, int plant, bool verbose);
@@ -59,6 +59,18 @@ class Run {
     bool complete = true;  // nothing was refused for damage
   };
 
+  // What is known of a shard of the store.
+  struct ShardView {
+    uint64_t acked = 0;  // the newest step that must survive
+    // The same before the last moment at which an answer arrived, and before the last two: two frames may be in flight
+    // at once, and neither says that the other is durable.
+    uint64_t acked_prior = 0, acked_before = 0;
+    int64_t acked_at_us = 0;
+    // Its time: what it said last in this life, and what a commit that was acknowledged says of it.
+    Micros judged_us = kNoTime, committed_us = kNoTime;
+    uint64_t newest_decided = 0;  // the number of the batch, in this life
+  };
+
   // A request with a token that got no answer.
   struct Unanswered {
     int64_t delta = 0;  // of an add
@@ -75,13 +87,16 @@ class Run {
   void Tick();
   void Crash();
   void CloseOrderly();
+  void AllShown();
   void Destroy();
   void SetFaults(bool on);
   std::string Damage();
   CodeSet AllowedCodes() const;
   Micros Lag() const;
-  void NotePressure(size_t bytes);
-  std::string CheckTime(Micros judged_us);
+  void NoteSent(size_t bytes);
+  void NotePressure();
+  std::string CheckTime(uint32_t shard, Micros judged_us);
+  Micros JudgedLast() const;
   void NoteWall();
   void Fail(std::string what);
   // With --verbose: what happens, for people.
@@ -89,12 +104,21 @@ class Run {
   void Log(fmt::format_string<A...> format, A&&... args) const {
     if (verbose_) fmt::print("{:>14} {}\n", clock_.MonoMicros(), fmt::format(format, std::forward<A>(args)...));
   }
-  void LogBatch(const ClientBatch& client) const;
+  void LogBatch(const ClientBatch& client, const store::Batch& decided) const;
   bool ok() const { return result_.failure.empty(); }
   bool WaitFor(const std::function<bool()>& done, const char* what);
 
   // ---- sending and judging batches (run_send.cc)
   void Send(std::unique_ptr<ClientBatch> client);
+  bool IsOfHome(const ClientBatch& client) const;
+  void OnPart(const store::Batch& whole, uint32_t shard, const store::Batch& part,
+              std::span<const uint32_t> index) override;
+  void OnStep(const store::Batch& whole) override;
+  void JudgePart(ClientBatch* client, uint32_t shard, const store::Batch& part, std::span<const uint32_t> index);
+  bool NoteDecided(ClientBatch* client, uint32_t shard, Micros judged_us, Code code);
+  void Judge(ClientBatch* client, const std::vector<Request>& requests, const store::Batch& decided);
+  std::string CompareWithParts(const ClientBatch& client) const;
+  void NoteShown(const ClientBatch::Part& part);
   static void OnDone(store::Batch* batch);
   void Done(ClientBatch* client);
   bool InLedger(int counter) const;
@@ -107,15 +131,23 @@ class Run {
   void VerifyRecovery();
   void VerifyDamaged();
   bool Collect(const std::vector<int>& tokens, Recovered* out);
-  std::vector<int> TokensSince(uint64_t step) const;
-  // Undoes the model's steps until it equals what was recovered. Empty, or what no prefix from `floor` on explains.
-  std::string FindPrefix(const Recovered& recovered, const std::vector<int>& tokens, uint64_t floor);
+  // `steps` and `floors` are by shard.
+  std::vector<int> TokensSince(const std::vector<uint64_t>& steps) const;
+  // Undoes the model's steps until it equals what was recovered. Empty, or what no prefix from `floors` on explains.
+  std::string FindPrefix(const Recovered& recovered, const std::vector<int>& tokens,
+                         const std::vector<uint64_t>& floors);
+  std::string FindShardPrefix(uint32_t shard, const Recovered& recovered, const std::vector<int>& tokens,
+                              uint64_t floor);
+  std::vector<uint64_t> Each(uint64_t ShardView::* figure) const;
   bool Differs(const Recovered& recovered, int counter) const;
   bool TokenDiffers(const Recovered& recovered, int token) const;
   void ResolveUnknown();
   void NoteUnresolved(int token, const std::vector<Unanswered>& requests);
   bool CollectSources(std::map<store::SourceId, store::SourceState>* out);
   void CompareSources();
+  static std::string SourcesText(const std::map<store::SourceId, store::SourceState>& sources);
+
+  // ---- while nothing else happens (run_compare.cc)
   void CompareAll();
   // In the middle of a life, once all that is under way is answered.
   void CompareAlive();
@@ -152,16 +184,13 @@ class Run {
   std::set<int> lost_;                                   // tokens whose steps the last crash has undone
   std::map<int, std::vector<Unanswered>> unanswered_;    // by token: requests without an answer, ascending by time
   uint64_t next_done_ = 0;                               // order of on_done
-  uint64_t acked_ = 0;                                   // the newest step that must survive
-  // The same before the last moment at which an answer arrived, and before the last two: two frames may be in flight at
-  // once, and neither says that the other is durable.
-  uint64_t acked_prior_ = 0, acked_before_ = 0;
-  int64_t acked_at_us_ = 0;
+  std::vector<ShardView> shards_ = std::vector<ShardView>(1);
+  OpenShards opened_;
+  uint64_t steps_undecided_ = 0;  // over several shards, submitted
+  uint32_t shard_count_ = 1;
   std::map<NamespaceId, int64_t> horizon_ms_least_;  // ever
-  // The store's time: what it said last in this life, and what a commit that was acknowledged says of it.
-  Micros judged_us_ = kNoTime, committed_us_ = kNoTime;
-  Micros wall_highest_us_ = kNoTime;              // ever
-  std::deque<std::pair<int64_t, Micros>> walls_;  // mono and wall time before and after each jump
+  Micros wall_highest_us_ = kNoTime;                 // ever
+  std::deque<std::pair<int64_t, Micros>> walls_;     // mono and wall time before and after each jump
   EngineLimits limits_;
   std::deque<std::pair<int64_t, uint64_t>> sent_;  // mono time and bytes at most of batches of the last moments
   uint64_t sent_bytes_ = 0;
@@ -169,6 +198,7 @@ class Run {
       false;  // memory was short, or the settler behind, in this life: writes were delayed, and may be still
   uint64_t batches_left_ = 0;
   bool fenced_ = false;
+  bool closing_ = false;
   bool quiet_ = true;  // no faults now
   bool damaged_ = false;
   uint64_t faults_before_ = 0;  // at the start of this life

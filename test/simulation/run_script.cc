@@ -10,7 +10,10 @@ RunResult Run::ExecuteScript(const Script& script) {
   if (!ok()) return TakeResult();
   Destroy();
   script.power ? disk_.PowerLoss() : disk_.Restart();
-  Log("{} at step {}, {} shown", script.power ? "power loss" : "death", model_.last_step(), acked_);
+  for (uint32_t s = 0; s < shards_.size(); ++s) {
+    Log("{}: shard {} at step {}, {} shown", script.power ? "power loss" : "death", s, model_.last_step(s),
+        shards_[s].acked);
+  }
   const uint64_t before = disk_.calls();
   disk_.CrashAt(script.recovery_crash_at == 0 ? 0 : before + script.recovery_crash_at);
   if (!StartOnce() && disk_.off()) {
@@ -41,10 +44,11 @@ void Run::Live() {
   loop_.RunUntil(off, clock_.MonoMicros() + 180'000'000);
   if (off()) return;
   bool closed = false;
+  closing_ = true;
   store_->Close([&](Status status) {
     closed = true;
     if (!disk_.off() && !status.ok()) Fail("close: " + status.ToString());
-    if (status.ok() && in_flight_.empty()) acked_ = model_.last_step();
+    if (status.ok() && in_flight_.empty()) AllShown();
   });
   loop_.RunUntil([&] { return off() || closed; }, std::numeric_limits<int64_t>::max());
   disk_.PowerOff();

@@ -11,29 +11,25 @@ namespace {
 constexpr size_t kReadsPerBatch = 200;
 constexpr size_t kOldTokens = 300;  // asked about again, of those before this life
 constexpr int kTriesForContent = 200;
-// A listing sees counters that expire within this, or does not.
-constexpr int64_t kListingMsMax = 60'000;
 
 std::string ReadText(const Op& op) {
   return op.exists ? fmt::format("{} expiring {} written {}", op.value, op.expiry_ms, op.last_write_us) : "missing";
 }
 
-std::string SourcesText(const std::map<store::SourceId, store::SourceState>& sources) {
-  std::string text;
-  for (const auto& [id, s] : sources) {
-    text += fmt::format("{:x} at {} ({} taken, {} refused, {} marks, {} ends) ", id.lo, s.offset, s.taken, s.refused,
-                        s.marks.size(), s.ends.size());
-  }
-  return text;
-}
-
 }  // namespace
 
-std::vector<int> Run::TokensSince(uint64_t step) const {
+std::vector<uint64_t> Run::Each(uint64_t ShardView::* figure) const {
+  std::vector<uint64_t> each;
+  for (const ShardView& shard : shards_) each.push_back(shard.*figure);
+  return each;
+}
+
+std::vector<int> Run::TokensSince(const std::vector<uint64_t>& steps) const {
   std::vector<int> tokens;
   for (size_t i = 0; i < model_.tokens().size(); ++i) {
     const Token& token = model_.tokens()[i];
-    if (i >= tokens_at_start_ || (token.kept && token.step > step)) tokens.push_back(static_cast<int>(i));
+    const uint32_t shard = model_.counters()[static_cast<size_t>(token.counter)].shard;
+    if (i >= tokens_at_start_ || (token.kept && token.step > steps[shard])) tokens.push_back(static_cast<int>(i));
   }
   return tokens;
 }
@@ -49,8 +45,10 @@ bool Run::Collect(const std::vector<int>& tokens, Recovered* out) {
   if (!SendAndWait(std::move(batches))) return false;
   out->counters.resize(counters);
   for (const auto& client : collected_) {
-    if (client->batch.judged_us != judged_us_) {
-      Fail(fmt::format("reads of one moment are judged by {} and by {}", client->batch.judged_us, judged_us_));
+    for (const ClientBatch::Part& part : client->parts) {
+      if (part.judged_us == shards_[part.shard].judged_us) continue;
+      Fail(
+          fmt::format("reads of one moment are judged by {} and by {}", part.judged_us, shards_[part.shard].judged_us));
       return false;
     }
     if (client->batch.code != Code::kOk || !client->batch.status.ok()) {
@@ -99,7 +97,50 @@ bool Run::TokenDiffers(const Recovered& recovered, int index) const {
   return !token.kept || AnswerOf(op) != token.answer || op.position != token.position;
 }
 
-std::string Run::FindPrefix(const Recovered& recovered, const std::vector<int>& tokens, uint64_t floor) {
+std::string Run::FindPrefix(const Recovered& recovered, const std::vector<int>& tokens,
+                            const std::vector<uint64_t>& floors) {
+  for (uint32_t s = 0; s < shards_.size(); ++s) {
+    if (std::string wrong = FindShardPrefix(s, recovered, tokens, floors[s]); !wrong.empty()) return wrong;
+  }
+  // An atomic batch is there on all of its shards or on none: where one lacks it, the others must have come back
+  // without it too, which may take a further one away.
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (const Model::Across& across : model_.across()) {
+      const auto holds = [this](const auto& part) { return part.second <= model_.last_step(part.first); };
+      if (std::ranges::all_of(across.parts, holds)) continue;
+      for (const auto& [shard, last] : across.parts) {
+        if (last > model_.last_step(shard)) continue;
+        changed = true;
+        const std::string half = fmt::format(
+            "an atomic batch is there on shard {} up to step {}, but not on all of its "
+            "shards",
+            shard, last);
+        while (model_.last_step(shard) >= last) {
+          if (model_.last_step(shard) < model_.first_undoable(shard)) return half;
+          const Model::Touched touched = model_.UndoLast(shard);
+          if (touched.token >= 0) lost_.insert(touched.token);
+        }
+        if (std::string wrong = FindShardPrefix(shard, recovered, tokens, floors[shard]); !wrong.empty()) {
+          return fmt::format("{}: {}", half, wrong);
+        }
+      }
+    }
+  }
+  return "";
+}
+
+std::string Run::FindShardPrefix(uint32_t shard, const Recovered& recovered, const std::vector<int>& tokens,
+                                 uint64_t floor) {
+  const auto of_shard = [&](const std::map<store::SourceId, store::SourceState>& all) {
+    std::map<store::SourceId, store::SourceState> mine;
+    for (const auto& [id, state] : all) {
+      if (model_.ShardOfSource(id) == shard) mine.emplace(id, state);
+    }
+    return mine;
+  };
+  const auto sources = of_shard(recovered.sources);
+  bool sources_off = recovered.complete && sources != of_shard(model_.sources());
   std::set<int> counters_off, tokens_off;
   const auto look = [&](int counter, int token) {
     if (counter >= 0) {
@@ -116,27 +157,31 @@ std::string Run::FindPrefix(const Recovered& recovered, const std::vector<int>& 
     }
   };
   const auto look_at_all = [&] {
-    for (size_t i = 0; i < recovered.counters.size(); ++i) look(static_cast<int>(i), -1);
-    for (int token : tokens) look(-1, token);
+    for (size_t i = 0; i < recovered.counters.size(); ++i) {
+      if (model_.counters()[i].shard == shard) look(static_cast<int>(i), -1);
+    }
+    for (int token : tokens) {
+      const int counter = model_.tokens()[static_cast<size_t>(token)].counter;
+      if (model_.counters()[static_cast<size_t>(counter)].shard == shard) look(-1, token);
+    }
   };
   look_at_all();
-  const uint64_t end = model_.last_step();
+  const uint64_t end = model_.last_step(shard);
   std::string best;
   size_t best_count = ~size_t{0};
   while (true) {
     result_.counts["comparisons"] += 1;
-    const bool sources_off = recovered.complete && recovered.sources != model_.sources();
     // Damaged before anything was shown: the last synced batch is the one that made the namespaces.
     const bool in_window = damaged_ && floor == 0;
     const bool namespaces_off =
-        !in_window && !std::ranges::equal(recovered.namespaces, model_.namespaces(), SameNamespace);
+        shard == 0 && !in_window && !std::ranges::equal(recovered.namespaces, model_.namespaces(), SameNamespace);
     const size_t off = counters_off.size() + tokens_off.size() + (sources_off ? 1 : 0) + (namespaces_off ? 1 : 0);
-    const uint64_t step = model_.last_step();
-    if (off == 0 && model_.IsBoundary(step)) {
+    const uint64_t step = model_.last_step(shard);
+    if (off == 0 && model_.IsBoundary(shard, step)) {
       if (step >= floor) return "";
       return fmt::format(
-          "the store came back at step {} of {}, although step {} had been shown: acknowledged work is lost", step, end,
-          floor);
+          "shard {} came back at step {} of {}, although step {} had been shown: acknowledged work is lost", shard,
+          step, end, floor);
     }
     if (off < best_count && step >= floor) {
       best_count = off;
@@ -144,7 +189,7 @@ std::string Run::FindPrefix(const Recovered& recovered, const std::vector<int>& 
                       : fmt::format("{} things differ at step {}", off, step);
       if (namespaces_off) best += "; namespaces differ";
       if (sources_off) {
-        best += "; sources " + SourcesText(recovered.sources) + ", should be " + SourcesText(model_.sources());
+        best += "; sources " + SourcesText(sources) + ", should be " + SourcesText(of_shard(model_.sources()));
       }
       for (int i : counters_off) {
         const Counter& c = model_.counters()[static_cast<size_t>(i)];
@@ -162,27 +207,34 @@ std::string Run::FindPrefix(const Recovered& recovered, const std::vector<int>& 
         if (best.size() > 1500) break;
       }
     }
-    if (step + 1 == model_.first_undoable()) break;
-    const Model::Touched touched = model_.UndoLast();
+    if (step + 1 == model_.first_undoable(shard)) break;
+    const Model::Touched touched = model_.UndoLast(shard);
     if (touched.token >= 0) lost_.insert(touched.token);
+    if (touched.is_source) sources_off = recovered.complete && sources != of_shard(model_.sources());
     touched.is_namespace ? look_at_all() : look(touched.counter, touched.token);
   }
-  return fmt::format("what came back is no prefix of what was decided (steps {} to {}); nearest: {}", floor, end, best);
+  return fmt::format("what came back is no prefix of what was decided (shard {}, steps {} to {}); nearest: {}", shard,
+                     floor, end, best);
 }
 
 void Run::VerifyRecovery() {
-  const uint64_t end = model_.last_step();
-  const std::vector<int> tokens = TokensSince(acked_);
+  std::vector<uint64_t> ends;
+  for (uint32_t s = 0; s < shards_.size(); ++s) ends.push_back(model_.last_step(s));
+  const std::vector<uint64_t> floors = Each(&ShardView::acked);
+  const std::vector<int> tokens = TokensSince(floors);
   Recovered recovered;
   if (!Collect(tokens, &recovered)) return;
-  if (std::string wrong = FindPrefix(recovered, tokens, acked_); !wrong.empty()) return Fail(std::move(wrong));
-  result_.counts["steps_lost"] += static_cast<double>(end - model_.last_step());
-  acked_ = model_.last_step();
-  // What a restart found is on the medium, but only the next frame will say so: until then the last one looks torn when
-  // it is damaged.
-  acked_prior_ = std::min(acked_prior_, acked_);
-  acked_before_ = std::min(acked_before_, acked_);
-  model_.Forget(acked_before_);
+  if (std::string wrong = FindPrefix(recovered, tokens, floors); !wrong.empty()) return Fail(std::move(wrong));
+  for (uint32_t s = 0; s < shards_.size(); ++s) {
+    ShardView& shard = shards_[s];
+    result_.counts["steps_lost"] += static_cast<double>(ends[s] - model_.last_step(s));
+    shard.acked = model_.last_step(s);
+    // What a restart found is on the medium, but only the next frame will say so: until then the last one looks torn
+    // when it is damaged.
+    shard.acked_prior = std::min(shard.acked_prior, shard.acked);
+    shard.acked_before = std::min(shard.acked_before, shard.acked);
+  }
+  for (uint32_t s = 0; s < shards_.size(); ++s) model_.Forget(s, shards_[s].acked_before);
   ResolveUnknown();
   if (ok()) CompareAll();
 }
@@ -221,186 +273,13 @@ void Run::NoteUnresolved(int token, const std::vector<Unanswered>& requests) {
   const auto least_ms = horizon_ms_least_.find(ns);
   const Micros horizon_us =
       1000 * (least_ms == horizon_ms_least_.end() ? model_.settings(ns).token_horizon_ms : least_ms->second);
+  const Micros now_us = shards_[model_.counters()[static_cast<size_t>(t.counter)].shard].judged_us;
   Micros from_us = kNoTime;
   for (const Unanswered& request : requests) {
-    if (request.judged_us < from_us || std::max(request.judged_us, t.own_us) + horizon_us > judged_us_) continue;
+    if (request.judged_us < from_us || std::max(request.judged_us, t.own_us) + horizon_us > now_us) continue;
     ledger_.Unresolved(t.counter, request.delta);
     from_us = t.own_us != kNoTime ? std::numeric_limits<Micros>::max() : request.judged_us + horizon_us;
   }
-}
-
-void Run::CompareAll() {
-  std::vector<int> tokens;
-  for (size_t i = 0; i < 200 && !model_.tokens().empty(); ++i) {
-    tokens.push_back(static_cast<int>(random_.Below(model_.tokens().size())));
-  }
-  std::vector<std::unique_ptr<ClientBatch>> batches;
-  for (size_t i = 0; i < model_.counters().size(); i += kReadsPerBatch)
-    batches.push_back(workload_.Reads(i, kReadsPerBatch));
-  for (; tokens_compared_ < model_.tokens().size(); ++tokens_compared_)
-    tokens.push_back(static_cast<int>(tokens_compared_));
-  for (size_t i = 0; i < tokens.size(); i += kReadsPerBatch)
-    batches.push_back(workload_.Outcomes(tokens, i, kReadsPerBatch));
-  if (!SendAndWait(std::move(batches))) return;
-  JudgeLedger();
-  CompareSources();
-  for (NamespaceId ns = 0; ns < store_->Namespaces()->all().size() && ok(); ++ns) CompareListings(ns);
-}
-
-void Run::CompareAlive() {
-  disk_.CrashAt(0);
-  SetFaults(false);
-  if (!WaitFor([this] { return in_flight_.empty(); }, "batches are not answered")) return;
-  const size_t compared = tokens_compared_;
-  CompareAll();
-  tokens_compared_ = compared;  // they have to outlive the crash too
-  result_.counts["looks"] += 1;
-}
-
-void Run::JudgeLedger() {
-  for (size_t i = 0; i < model_.counters().size() && ok(); ++i) {
-    const Counter& counter = model_.counters()[i];
-    if (!InLedger(static_cast<int>(i))) continue;
-    result_.counts["comparisons"] += 1;
-    // The reads just judged have shown that the store's value is the model's.
-    std::string wrong = ledger_.Settle(static_cast<int>(i), counter.value);
-    if (!wrong.empty()) Fail(std::move(wrong));
-  }
-}
-
-void Run::CheckData() {
-  if (engine_.check == nullptr) return;
-  SetFaults(false);
-  result_.counts["comparisons"] += 1;
-  const std::string wrong = engine_.check(&disk_);
-  if (!wrong.empty()) Fail("check: " + wrong);
-  loop_.Abandon();
-}
-
-bool Run::CollectSources(std::map<store::SourceId, store::SourceState>* out) {
-  for (uint64_t anchor = 0; anchor < kSourceAnchors && ok(); ++anchor) {
-    bool done = false;
-    loop_.Post([&] {
-      store_->FindSources({anchor, 7}, [&](Result<std::vector<store::SourceState>> result) {
-        done = true;
-        if (!result.ok() && damaged_) return;
-        if (!result.ok()) return Fail("sources: " + result.status().ToString());
-        for (const store::SourceState& s : *result) {
-          store::SourceState& state = (*out)[s.id] = s;
-          state.updated_us = 0;
-        }
-      });
-    });
-    if (!WaitFor([&] { return done; }, "sources are not listed")) return false;
-  }
-  return ok();
-}
-
-void Run::CompareSources() {
-  std::map<store::SourceId, store::SourceState> found;
-  if (!CollectSources(&found)) return;
-  if (found != model_.sources())
-    Fail("sources: " + SourcesText(found) + "; should be " + SourcesText(model_.sources()));
-}
-
-namespace {
-
-struct Page {
-  store::ScanOp op;
-  bool done = false;
-};
-
-}  // namespace
-
-void Run::CompareListings(NamespaceId ns) {
-  if (!model_.NamespaceExists(ns)) return;
-  std::map<std::string, int64_t> want, may_go;
-  const int64_t soon_ms = std::max(judged_us_, clock_.WallMicros()) / 1000 + kListingMsMax;
-  for (const Counter& counter : model_.counters()) {
-    if (counter.ns != ns || !model_.IsLive(counter)) continue;
-    const bool expires = counter.expiry_ms != 0 && counter.expiry_ms <= soon_ms;
-    (expires ? may_go : want)[counter.name] = counter.value;
-  }
-
-  const auto scan = [&](Page* page) {
-    page->done = false;
-    page->op.owner = page;
-    page->op.ns = ns;
-    page->op.on_done = [](store::ScanOp* op) { static_cast<Page*>(op->owner)->done = true; };
-    loop_.Post([&] { store_->Scan(&page->op); });
-    if (!WaitFor([&] { return page->done; }, "a listing does not end")) return false;
-    if (!page->op.status.ok()) Fail("listing: " + page->op.status.ToString());
-    return ok();
-  };
-  const auto differs = [&](std::map<std::string, int64_t> got, const char* order) {
-    result_.counts["comparisons"] += 1;
-    for (const auto& [name, value] : may_go) {
-      const auto it = got.find(name);
-      if (it != got.end() && it->second == value) got.erase(it);
-    }
-    if (got == want) return;
-    std::string first;
-    for (const auto& [name, value] : want) {
-      const auto it = got.find(name);
-      if (it == got.end() || it->second != value)
-        first = fmt::format("'{}' should be {}, is {}", name.substr(0, 40), value,
-                            it == got.end() ? "missing" : std::to_string(it->second));
-    }
-    for (const auto& [name, value] : got) {
-      if (!want.contains(name)) first = fmt::format("'{}' = {} should not be there", name.substr(0, 40), value);
-    }
-    Fail(fmt::format("listing of namespace {} by {}: {} entries, should be {}: {}", ns, order, got.size(), want.size(),
-                     first));
-  };
-
-  Page page;
-  std::map<std::string, int64_t> by_hash;
-  page.op.limit = random_.Skewed(100);
-  page.op.cursor = 0;
-  do {
-    if (!scan(&page)) return;
-    for (const store::CounterEntry& e : page.op.entries) {
-      if (!by_hash.emplace(e.name, e.value).second) return Fail(fmt::format("a full scan shows '{}' twice", e.name));
-    }
-    page.op.cursor = page.op.next_cursor;
-  } while (page.op.cursor != 0);
-  differs(by_hash, "hash");
-
-  std::map<std::string, int64_t> by_name;
-  page.op.order = store::ScanOp::Order::kName;
-  page.op.limit = random_.Skewed(100);
-  do {
-    if (!scan(&page)) return;
-    for (const store::CounterEntry& e : page.op.entries) {
-      if (e.name <= page.op.after_name)
-        return Fail(fmt::format("listing by name: '{}' after '{}'", e.name, page.op.after_name));
-      page.op.after_name = e.name;
-      by_name.emplace(e.name, e.value);
-    }
-  } while (page.op.more);
-  differs(by_name, "name");
-
-  if (!may_go.empty()) return;  // who is in the first places cannot be said
-  page.op.order = store::ScanOp::Order::kTop;
-  page.op.ascending = random_.Below(2) == 0;
-  page.op.limit = random_.Skewed(20);
-  if (!scan(&page)) return;
-  std::vector<std::pair<int64_t, std::string>> top;
-  for (const auto& [name, value] : want) top.emplace_back(value, name);
-  std::stable_sort(top.begin(), top.end(), [&](const auto& a, const auto& b) {
-    return page.op.ascending ? a.first < b.first : a.first > b.first;
-  });
-  top.resize(std::min(top.size(), page.op.limit));
-  std::vector<std::pair<int64_t, std::string>> got;
-  for (const store::CounterEntry& e : page.op.entries) got.emplace_back(e.value, e.name);
-  if (got != top) Fail(fmt::format("listing by value of namespace {} differs", ns));
-
-  // Expired ones leave the count with the next sweep, which writes.
-  if (pressed_ && store_->Info().memory_bytes > limits_.memory_bytes_enough) return;
-  WaitFor([&] { return store_->CountCounters(ns) == want.size(); }, "the count of counters is wrong");
-  if (!ok())
-    result_.failure +=
-        fmt::format(": namespace {} counts {}, should be {}", ns, store_->CountCounters(ns), want.size());
 }
 
 std::string Run::Damage() {
@@ -456,23 +335,33 @@ void Run::VerifyDamaged() {
     if (what.empty()) continue;
     result_.counts["damages"] += 1;
     damaged_ = true;
-    Result<std::unique_ptr<store::EventStore>> opened = engine_.open(
-        {.loop = &loop_, .disk = planted_disk_.get(), .random = &store_random_, .tuning = &tuning_, .seed = seed_});
+    Result<std::unique_ptr<store::EventStore>> opened = engine_.open({.loop = &loop_,
+                                                                      .disk = planted_disk_.get(),
+                                                                      .random = &store_random_,
+                                                                      .tuning = &tuning_,
+                                                                      .shards = shard_count_,
+                                                                      .observer = shard_count_ > 1 ? this : nullptr,
+                                                                      .opened = &opened_,
+                                                                      .seed = seed_});
     if (!opened.ok()) {
       result_.counts["damages_found"] += 1;
     } else {
       store_ = std::move(opened).value();
       next_done_ = 0;
-      judged_us_ = kNoTime;
+      for (ShardView& shard : shards_) {
+        shard.judged_us = kNoTime;
+        shard.newest_decided = 0;
+      }
       // Once as it comes, and again when it has settled and merged what it could.
       for (const int64_t for_us : {int64_t{0}, static_cast<int64_t>(random_.Skewed(300)) * 1'000'000}) {
         if (for_us > 0) loop_.RunFor(for_us);
-        const std::vector<int> tokens = TokensSince(acked_before_);
+        const std::vector<uint64_t> floors = Each(&ShardView::acked_before);
+        const std::vector<int> tokens = TokensSince(floors);
         Recovered recovered;
         if (!Collect(tokens, &recovered)) break;
         if (!recovered.complete) result_.counts["damages_found"] += 1;
         // The last two synced batches, with nothing after them, look torn when they are damaged.
-        const std::string wrong = FindPrefix(recovered, tokens, acked_before_);
+        const std::string wrong = FindPrefix(recovered, tokens, floors);
         if (!wrong.empty()) Fail(fmt::format("after damage ({}): {}", what, wrong));
       }
       model_ = before;

@@ -18,6 +18,7 @@ const std::map<std::string, Range>& Defaults() {
       {"tokenless", {-1, -1}},          // share of adds without a token; negative: drawn from the seed
       {"atomic", {-1, -1}},             // share of batches that are atomic; negative: drawn from the seed
       {"counters", {1, 200}},           // in the pool
+      {"shards", {1, 1}},               // of the store; its home is drawn at each start
       {"namespaces", {1, 4}},           // the default one included
       {"batch", {1, 40}},               // ops at most
       {"batch_least", {1, 1}},          // ops at least

@@ -48,6 +48,7 @@ Workload::Workload(uint64_t seed, const Scenario& scenario, Model* model) : rand
   hot_ = share();
   odd_time_ = share() / 4;
   change_namespace_ = share() / 50;
+  one_shard_ = share();
 }
 
 void Workload::DrawSettings(bool durability_too, sim::SimRandom* random, NamespaceSettings* s) {
@@ -342,6 +343,10 @@ void SetMarks(ClientBatch* client) {
 std::unique_ptr<ClientBatch> Workload::Next(Micros wall_us) {
   std::vector<Request> requests(std::max<size_t>(batch_least_, random_.Skewed(batch_max_)));
   for (Request& r : requests) r = Draw(wall_us);
+  if (model_->shards() > 1 && random_.Chance(one_shard_)) {
+    const auto shard_of = [this](const Request& r) { return model_->counters()[static_cast<size_t>(r.counter)].shard; };
+    std::erase_if(requests, [&, first = shard_of(requests[0])](const Request& r) { return shard_of(r) != first; });
+  }
   auto client = Build(std::move(requests));
   client->batch.atomic = random_.Chance(atomic_);
   client->batch.all_or_nothing = random_.Chance(all_or_nothing_);

@@ -24,9 +24,19 @@ struct ClientBatch {
   std::vector<store::SourceMark> source_marks;
   std::string label;
   uint64_t number = 0;
-  uint64_t must_survive = 0;  // the newest step that its answers reveal
-  bool commits = false;       // one of its ops became an event that must survive
-  bool unjudged = false;      // looks at what a crash left; the model does not know it yet
+  // What a shard has decided of it.
+  struct Part {
+    uint32_t shard = 0;
+    Micros judged_us = kNoTime;
+    Code code = Code::kOk;
+    uint64_t must_survive = 0;  // the newest step of the shard that its answers reveal
+    bool commits = false;       // one of its ops became an event that must survive
+  };
+  std::vector<Part> parts;
+  std::vector<Op> decided;  // with several shards: the ops' answers as the shards gave them
+  size_t ops_decided = 0;
+  size_t bytes = 0;       // that its records take, at most
+  bool unjudged = false;  // looks at what a crash left; the model does not know it yet
   void* run = nullptr;
 };
 
@@ -98,7 +108,7 @@ class Workload {
   uint64_t weight_sum_ = 0;
   size_t batch_least_ = 1, batch_max_ = 1;
   double tokenless_ = 0, atomic_ = 0, all_or_nothing_ = 0, from_source_ = 0, huge_delta_ = 0, hot_ = 0, odd_time_ = 0,
-         change_namespace_ = 0, fresh_adds_ = 0;
+         change_namespace_ = 0, fresh_adds_ = 0, one_shard_ = 0;
   std::vector<int> mixed_, adds_only_;
   std::deque<Model::SeenVersion> versions_;
   std::unordered_set<uint64_t> texts_;  // hashes of tokens in use with their counters

@@ -1,6 +1,7 @@
 #include "store/embedded/engine.h"
 
 #include "base/crc32c.h"
+#include "base/plant.h"
 #include "base/varint.h"
 #include "store/embedded/sharded_store.h"
 
@@ -268,6 +269,7 @@ Result<StepIndex> StepIndex::Read(rt::Disk* disk, SettledStore* settled, const s
 }
 
 bool StepIndex::Holds(const StepRecord& step) const {
+  if (QUIPU_PLANTED(144)) return true;
   for (const StepRecord::Part& part : step.parts) {
     if (part.shard >= ends_.size() || part.position > ends_[part.shard]) return false;
   }

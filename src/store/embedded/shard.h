@@ -154,8 +154,8 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   void ApplySource(Batch* batch);
   Code RefuseWrites() const;
   bool closing() const { return closing_; }
-  // Ends the part. Nothing from `position` on is shown here before the step, and each before it on any participant, is on
-  // the medium of all of its participants.
+  // Ends the part. Nothing from `position` on is shown here before the step, and each before it on any participant, is
+  // on the medium of all of its participants.
   void EndStep(Position position, std::shared_ptr<StepProgress> progress);
   void OnStepDurable(Position position);
   void CountStep();

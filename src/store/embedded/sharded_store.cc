@@ -1,5 +1,6 @@
 #include "store/embedded/sharded_store.h"
 
+#include "base/plant.h"
 #include "model/name.h"
 #include "store/embedded/step.h"
 
@@ -14,7 +15,7 @@ void ShardedStore::Submit(Batch* batch) {
   bool local = !batch->source || ShardOf(batch->source->id, count()) == home_;
   for (const Op& op : batch->ops) local &= ShardOf(op.hash, count()) == home_;
   local |= batch->ops.size() > kBatchOpsMax;
-  const bool waits = undecided_steps_ > 0;
+  const bool waits = undecided_steps_ > 0 && !QUIPU_PLANTED(146);
   if (local && !waits) return SubmitHere(batch);
   batch->decided = false;
   batch->code = Code::kOk;
@@ -69,7 +70,9 @@ struct ShardedStore::Split {
 void ShardedStore::Gather(Split* split, size_t shard) {
   Batch* batch = split->batch;
   const Split::Part& part = split->parts[shard];
-  for (size_t i = 0; i < part.ops.size(); ++i) batch->ops[part.index[i]] = part.ops[i];
+  for (size_t i = 0; i < part.ops.size(); ++i) {
+    batch->ops[(part.index[i] + (QUIPU_PLANTED(143) ? 1 : 0)) % batch->ops.size()] = part.ops[i];
+  }
   if (!part.batch.status.ok()) batch->status = part.batch.status;
   if (part.batch.code != Code::kOk && ++split->refused == split->shares) batch->code = part.batch.code;
   if (split->shares == 1) batch->judged_us = part.batch.judged_us;
@@ -105,10 +108,10 @@ void ShardedStore::SubmitSplit(Batch* batch) {
       ShardedStore* store = done->split->store;
       store->home_loop()->Post([store, split = done->split, s = done->shard->number()] { store->Gather(split, s); });
     };
-    if (s != home_) shards_[s]->loop()->Post([&part] { part.Submit(); });
+    if (s != home_ || QUIPU_PLANTED(145)) shards_[s]->loop()->Post([&part] { part.Submit(); });
   }
   // At once: a batch of this shard alone that comes next is decided at once too.
-  if (!split->parts[home_].ops.empty()) split->parts[home_].Submit();
+  if (!split->parts[home_].ops.empty() && !QUIPU_PLANTED(145)) split->parts[home_].Submit();
 }
 
 // Of its home, which makes and ends it; the step fills it meanwhile on the thread where it runs.

@@ -2,10 +2,10 @@
 // live in different journals.
 //
 // While all participants' loops stand still (rt::Meetings) one thread decides the ops in order and writes each shard's
-// part into a frame of its own that names all parts. Recovery ends a journal before a step of which a part is missing, so
-// a step is there as a whole or not at all, and may take later ones with it that are on the medium of all their shards.
-// Hence nothing from a step on is shown on any participant before all parts of it, and of the steps before it on each of
-// them, are on the medium.
+// part into a frame of its own that names all parts. Recovery ends a journal before a step of which a part is missing,
+// so a step is there as a whole or not at all, and may take later ones with it that are on the medium of all their
+// shards. Hence nothing from a step on is shown on any participant before all parts of it, and of the steps before it
+// on each of them, are on the medium.
 //
 // Threads   Run: inside a meeting of all participants' loops. Cost: a meeting, and one frame per participant.
 #pragma once
