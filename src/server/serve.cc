@@ -11,7 +11,7 @@
 namespace quipu::server {
 namespace {
 
-constexpr int64_t kFenceCheckUs = 100'000;
+constexpr int64_t kStoreCheckUs = 100'000;
 constexpr uint64_t kFilesMax = 4096;      // descriptors kept for the store's files and the process itself
 constexpr int64_t kDrainUs = 25'000'000;  // service managers kill after 30 s
 
@@ -38,7 +38,7 @@ struct Lane {
   std::unique_ptr<rt::Loop> loop;
   store::EventStore* store = nullptr;
   std::unique_ptr<RespPort> port;
-  rt::Timer fence_timer;
+  rt::Timer store_timer;
 };
 
 // From listening to the closed store. Decisions are made on the first lane; each lane's things are touched on its own.
@@ -52,8 +52,8 @@ class Service {
           std::function<Result<LoadedConfig>()> reload)
       : lanes_(*lanes), log_(log), settings_(std::move(settings)), reload_(std::move(reload)) {
     for (const std::unique_ptr<Lane>& lane : lanes_) {
-      lane->fence_timer.on_fire = [this, l = lane.get()] { CheckFence(l); };
-      lane->loop->Arm(&lane->fence_timer, lane->loop->MonoMicros() + kFenceCheckUs);
+      lane->store_timer.on_fire = [this, l = lane.get()] { CheckStore(l); };
+      lane->loop->Arm(&lane->store_timer, lane->loop->MonoMicros() + kStoreCheckUs);
     }
     drain_timer_.on_fire = [this] {
       log_->Write(LogLevel::kWarn, "server.drain_over", "the time for draining is over: ending at once");
@@ -63,7 +63,7 @@ class Service {
     signals_ = rt::WatchSignals(first(), {SIGTERM, SIGINT, SIGHUP}, [this](int number) { OnSignal(number); });
   }
   ~Service() {
-    for (const std::unique_ptr<Lane>& lane : lanes_) lane->loop->Disarm(&lane->fence_timer);
+    for (const std::unique_ptr<Lane>& lane : lanes_) lane->loop->Disarm(&lane->store_timer);
     first()->Disarm(&drain_timer_);
   }
 
@@ -126,9 +126,23 @@ class Service {
                 {{"problem", problem}});
   }
 
-  void CheckFence(Lane* lane) {
-    lane->loop->Arm(&lane->fence_timer, lane->loop->MonoMicros() + kFenceCheckUs);
-    if (lane->store->Info().fenced) first()->Post([this] { OnFenced(); });
+  void CheckStore(Lane* lane) {
+    lane->loop->Arm(&lane->store_timer, lane->loop->MonoMicros() + kStoreCheckUs);
+    const store::StoreInfo info = lane->store->Info();
+    if (info.fenced) first()->Post([this] { OnFenced(); });
+    if (lane == lanes_.front().get()) OnBlocked(std::string(info.blocked.message()));
+  }
+
+  // Of the first lane, whose store speaks for all: what keeps adds from being taken, empty if nothing does.
+  void OnBlocked(std::string reason) {
+    if (reason == blocked_) return;
+    if (reason.empty()) {
+      log_->Write(LogLevel::kInfo, "store.unblocked", "the journal goes on: adds are taken again");
+    } else {
+      log_->Write(LogLevel::kWarn, "store.blocked", "the journal cannot go on: adds are refused until it can",
+                  {{"reason", reason}});
+    }
+    blocked_ = std::move(reason);
   }
 
   void OnFenced() {
@@ -193,6 +207,7 @@ class Service {
   rt::Timer drain_timer_;
   std::unique_ptr<rt::Signals> signals_;
   bool draining_ = false;
+  std::string blocked_;
   ServeResult result_;
 };
 

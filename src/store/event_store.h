@@ -141,6 +141,8 @@ struct StoreInfo {
   // A write or sync has failed, of the journal (mutations are refused) or of what is settled (nothing more is): only a
   // restart helps.
   bool fenced = false;
+  // Why the disk keeps adds from being taken at the moment: they are refused with this code. It may pass by itself.
+  Status blocked;
 };
 
 class EventStore {
@@ -154,6 +156,7 @@ class EventStore {
   //   kTokenRequired      the namespace demands a token, and the op has none and no source.
   //   kNamespaceNotFound  no such id, or deleted.  kNotFound (kTokenOutcome).  kConditionNotMet (kCheckVersion).
   //   kQuotaExceeded      counters_max reached.    kStorageFull  disk or memory budget reached; reads go on.
+  //   kUnavailable        closing, or the disk fails where nothing was written yet (StoreInfo::blocked); reads go on.
   //   kReadOnly           fenced after a failed sync.  kDataLoss  a checksum failed where this op must look.
   //   kTooLarge           a group (GroupRole::kWhole) of more counters than one commit holds.
   // Cost per add: one hash lookup, one token probe, one append; no allocation, lock, system call or clock read. An op

@@ -67,7 +67,7 @@ Row RowOf(Code code) {
     case Code::kOverloaded:
       return {"BUSY overloaded", "BUSY overloaded"};
     case Code::kUnavailable:
-      return {"TRYAGAIN", "TRYAGAIN the store is closing or not reachable"};
+      return {"TRYAGAIN", "TRYAGAIN the store is closing, or its disk fails for the moment; nothing was done"};
     case Code::kDataLoss:
       return {"DATALOSS", "DATALOSS a checksum failed where this counter is stored"};
     case Code::kDeadlineExceeded:

@@ -12,7 +12,7 @@ constexpr size_t kBufferBytes = 1u << 20;
 constexpr size_t kEagerBytes = 256u << 10;  // a frame this full is worth a write of its own while another is in flight
 constexpr size_t kSparesMax = 2;
 constexpr uint64_t kLayoutSyncBytes = 4u << 20;
-constexpr int64_t kRetryLayoutUs = 500'000;
+constexpr int64_t kRetryUs = 500'000;
 constexpr int64_t kPaceUs = 200'000, kPaceMaxUs = 1'000'000;
 
 std::string PathOf(const std::string& dir, uint64_t segment) { return fmt::format("{}/{:016}.log", dir, segment); }
@@ -76,33 +76,38 @@ struct Layout {
   SegmentHeader header;
 };
 
-Status LayOut(const Layout& layout) {
-  std::vector<char> block(kSegmentHeaderBytes);
-  EncodeSegmentHeader(layout.header, block.data());
-  bool fresh = layout.spare.empty();
-  uint64_t bytes = layout.header.bytes;
-  std::string temporary = fresh ? layout.dir + "/prepare.tmp" : layout.spare;
-  {
-    QUIPU_ASSIGN_OR_RETURN(auto file,
-                           layout.disk->Open(temporary, fresh ? rt::OpenMode::kTruncate : rt::OpenMode::kReadWrite));
-    QUIPU_ASSIGN_OR_RETURN(uint64_t size, file->Size());
-    if (size > bytes) QUIPU_RETURN_IF_ERROR(file->Truncate(bytes));
-    std::vector<char> zeros(1u << 20);
-    for (uint64_t at = size; at < bytes;) {
-      size_t n = std::min<uint64_t>(zeros.size(), bytes - at);
-      if (Status s = file->WriteAt(at, std::span<const char>(zeros.data(), n)); !s.ok()) {
-        file.reset();
-        layout.disk->Remove(temporary).Ignore("a leftover is overwritten by the next try");
-        return s;
-      }
-      at += n;
-      // In pieces: one sync of the whole would hold up the commits that go on meanwhile.
-      if (at % kLayoutSyncBytes == 0) QUIPU_RETURN_IF_ERROR(file->Sync());
-    }
-    QUIPU_RETURN_IF_ERROR(file->WriteAt(0, block));
-    QUIPU_RETURN_IF_ERROR(file->Sync());
+Status Fill(rt::File* file, const SegmentHeader& header) {
+  QUIPU_ASSIGN_OR_RETURN(uint64_t size, file->Size());
+  if (size > header.bytes) QUIPU_RETURN_IF_ERROR(file->Truncate(header.bytes));
+  std::vector<char> zeros(1u << 20);
+  for (uint64_t at = size; at < header.bytes;) {
+    size_t n = std::min<uint64_t>(zeros.size(), header.bytes - at);
+    QUIPU_RETURN_IF_ERROR(file->WriteAt(at, std::span<const char>(zeros.data(), n)));
+    at += n;
+    // In pieces: one sync of the whole would hold up the commits that go on meanwhile.
+    if (at % kLayoutSyncBytes == 0) QUIPU_RETURN_IF_ERROR(file->Sync());
   }
-  QUIPU_RETURN_IF_ERROR(layout.disk->Rename(temporary, layout.path));
+  std::vector<char> block(kSegmentHeaderBytes);
+  EncodeSegmentHeader(header, block.data());
+  QUIPU_RETURN_IF_ERROR(file->WriteAt(0, block));
+  return file->Sync();
+}
+
+// `spare_left`: the spare could not be opened, and is as it was.
+Status LayOut(const Layout& layout, bool* spare_left) {
+  bool fresh = layout.spare.empty();
+  std::string temporary = fresh ? layout.dir + "/prepare.tmp" : layout.spare;
+  auto file = layout.disk->Open(temporary, fresh ? rt::OpenMode::kTruncate : rt::OpenMode::kReadWrite);
+  *spare_left = !fresh && !file.ok();
+  if (!file.ok()) return file.status();
+  Status status = Fill(file->get(), layout.header);
+  file->reset();
+  if (status.ok()) status = layout.disk->Rename(temporary, layout.path);
+  if (!status.ok()) {
+    // Its room is given back, and what a failed sync left in it is never built on.
+    layout.disk->Remove(temporary).Ignore("a leftover is overwritten by the next try, or dropped by the next opening");
+    return status;
+  }
   if (QUIPU_PLANTED(109)) return OkStatus();
   return layout.disk->SyncDir(layout.dir);
 }
@@ -110,7 +115,9 @@ Status LayOut(const Layout& layout) {
 }  // namespace
 
 Status LayOutSegment(rt::Disk* disk, const std::string& dir, const SegmentHeader& header) {
-  return LayOut({.disk = disk, .dir = dir, .path = PathOf(dir, header.segment), .spare = "", .header = header});
+  bool spare_left = false;
+  return LayOut({.disk = disk, .dir = dir, .path = PathOf(dir, header.segment), .spare = "", .header = header},
+                &spare_left);
 }
 
 Status Journal::Open() {
@@ -158,7 +165,11 @@ SegmentHeader Journal::HeaderOf(uint64_t segment) const {
 void Journal::PrepareNextSegment() {
   if (preparing_ || next_ready_ || fenced_) return;
   preparing_ = true;
-  auto result = std::make_shared<Status>();
+  struct Outcome {
+    Status status;
+    bool spare_left = false;
+  };
+  auto outcome = std::make_shared<Outcome>();
   Layout layout{.disk = disk_,
                 .dir = dir_,
                 .path = SegmentPath(segment_ + 1),
@@ -166,34 +177,49 @@ void Journal::PrepareNextSegment() {
                 .header = HeaderOf(segment_ + 1)};
   if (!spares_.empty()) spares_.pop_back();
   loop_->RunOnWorker(
-      rt::Worker::kFiles, [layout, result] { *result = LayOut(layout); },
-      [this, alive = alive_, result] {
+      rt::Worker::kFiles, [layout, outcome] { outcome->status = LayOut(layout, &outcome->spare_left); },
+      [this, alive = alive_, outcome, spare = layout.spare] {
         if (!*alive) return;
         preparing_ = false;
-        if (result->ok()) {
-          next_ready_ = true;
-          disk_full_ = false;
-          StartWrites();
-          return;
-        }
-        // Nothing is lost: adds are refused until there is room, and what is in flight still fits the present segment.
-        disk_full_ = true;
-        layout_retry_mono_ = loop_->MonoMicros() + kRetryLayoutUs;
-        loop_->Arm(&timer_, layout_retry_mono_);
+        if (outcome->spare_left) spares_.push_back(spare);
+        if (!outcome->status.ok()) return Block(outcome->status);
+        next_ready_ = true;
+        blocked_ = OkStatus();
+        StartWrites();
       });
 }
 
-Status Journal::SwitchSegment() {
-  retired_files_.push_back(std::move(file_));
+// Nothing is lost: adds are refused, and what was admitted waits in memory where it does not fit the present segment.
+void Journal::Block(const Status& reason) {
+  const Code code = reason.code() == Code::kStorageFull ? Code::kStorageFull : Code::kUnavailable;
+  blocked_ = Status(code, std::string(reason.message()));
+  retry_mono_ = loop_->MonoMicros() + kRetryUs;
+  if (!timer_.armed || timer_.due_mono_us > retry_mono_) loop_->Arm(&timer_, retry_mono_);
+}
+
+// The present segment has no room for the next frame. False: nor is there another one to write to now.
+bool Journal::GoOnInNextSegment() {
+  if (!next_ready_) {
+    if (blocked_.ok()) PrepareNextSegment();
+    return false;
+  }
+  if (loop_->MonoMicros() < retry_mono_) return false;
+  auto next = disk_->OpenLog(SegmentPath(segment_ + 1), loop_);
+  if (!next.ok()) {
+    // That it was laid out and is gone does not pass.
+    next.status().code() == Code::kNotFound ? Fence(next.status()) : Block(next.status());
+    return false;
+  }
+  retired_files_.push_back(std::exchange(file_, std::move(*next)));
   ++segment_;
   offset_ = kSegmentHeaderBytes;
   segment_bytes_ = options_.segment_bytes;
-  next_ready_ = false;
-  QUIPU_ASSIGN_OR_RETURN(file_, disk_->OpenLog(SegmentPath(segment_), loop_));
   alignment_ = std::max(file_->alignment(), kFrameAlignMin);
   segments_.push_back({.segment = segment_, .first = 0});
+  blocked_ = OkStatus();
+  next_ready_ = false;
   PrepareNextSegment();
-  return OkStatus();
+  return true;
 }
 
 Journal::Buffer* Journal::TakeBuffer(size_t bytes) {
@@ -302,14 +328,10 @@ void Journal::StartWrites() {
     size_t used = kFrameHeaderBytes + b->header.payload_bytes;
     size_t frame = RoundUp(used, alignment_);
     if (offset_ + frame > segment_bytes_) {
-      if (!next_ready_) {
-        if (close_done_ && disk_full_ && writing_.empty()) {
-          return Fence(Status(Code::kStorageFull, fmt::format("no room for {}", SegmentPath(segment_ + 1))));
-        }
-        if (!disk_full_) PrepareNextSegment();
+      if (!GoOnInNextSegment()) {
+        if (close_done_ && !blocked_.ok() && writing_.empty()) Fence(blocked_);
         return;
       }
-      if (Status s = SwitchSegment(); !s.ok()) return Fence(std::move(s));
       frame = RoundUp(used, alignment_);
     }
     sealed_.pop_front();
@@ -380,9 +402,9 @@ void Journal::OnTurnEnd() {
   }
   int64_t now = loop_->MonoMicros();
   int64_t wake = INT64_MAX;
-  if (disk_full_ && !preparing_) {
-    if (now >= layout_retry_mono_) PrepareNextSegment();
-    wake = layout_retry_mono_;
+  if (!blocked_.ok() && !preparing_) {
+    if (now >= retry_mono_) PrepareNextSegment();  // or, if that is there, what waits for it opens it
+    wake = retry_mono_;
   }
   if (open_used_ > kFrameHeaderBytes) {
     int64_t due;

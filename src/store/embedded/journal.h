@@ -5,6 +5,7 @@
 // Threads   The shard's loop. Segments are laid out and recycled on the loop's worker.
 // Files     DIR/0000000000000001.log ...: see journal_format.h. Segments hold whole frames.
 // Errors    A write or sync that fails is final: fenced() from then on, with the reason; what was in flight is unknown.
+//           Where the next segment cannot be had nothing is lost: blocked(), and frames wait in memory until it can.
 // Cost      Append is a copy into memory. One write and one sync per frame, whatever its number of records.
 #pragma once
 #include <cstdint>
@@ -28,8 +29,8 @@ struct JournalOptions {
   int64_t commit_delay_us = 0;           // extra gathering when idle: larger batches, later answers
   int64_t busy_gather_us = 300;          // while a write is in flight the next waits for it or at most this long
   int64_t lazy_commit_us = 20'000;       // frames that nobody waits for (async, memory) are written after this
-  uint64_t unsettled_bytes_soft =
-      UINT64_MAX;  // beyond it writes, and so answers, are spread out: the settler catches up
+  // Beyond it writes, and so answers, are spread out by their bytes: the settler catches up.
+  uint64_t unsettled_bytes_soft = UINT64_MAX;
 };
 
 // A segment as it stands on disk.
@@ -107,8 +108,9 @@ class Journal : public rt::TurnHook {
   const Status& fence_reason() const { return fence_reason_; }
   // Too much waits for the disk: refuse adds until it is false again.
   bool overloaded() const { return pending_bytes_ > options_.pending_bytes_max; }
-  // No space for the next segment: adds are refused until it could be laid out.
-  bool full() const { return disk_full_; }
+  // Why the next segment cannot be laid out or opened: kStorageFull or kUnavailable, naming call, path and errno; kOk
+  // if nothing is wrong. Adds are refused as long as that stands; it is tried again twice a second.
+  const Status& blocked() const { return blocked_; }
   bool idle() const { return writing_.empty() && sealed_.empty() && open_used_ == 0; }
 
   // Everything up to `settled` is settled: whole segments below it are recycled, never the current one.
@@ -119,8 +121,8 @@ class Journal : public rt::TurnHook {
   // The segments that hold positions after `settled`, for the settler: ascending.
   std::vector<uint64_t> SegmentsAfter(Position settled) const;
 
-  // Writes what is there, then an empty frame that says so; done when on the medium, or fenced (kStorageFull if what is
-  // there needs another segment and there is no room for it).
+  // Writes what is there, then an empty frame that says so; done when on the medium, or fenced (for the reason in
+  // blocked() if what is there needs another segment).
   void Close(std::function<void()> done);
 
   void OnTurnEnd() override;
@@ -136,7 +138,8 @@ class Journal : public rt::TurnHook {
   void Reap();
   void Fence(Status reason);
   void PrepareNextSegment();
-  Status SwitchSegment();
+  bool GoOnInNextSegment();
+  void Block(const Status& reason);
   std::string SegmentPath(uint64_t segment) const;
   Buffer* TakeBuffer(size_t bytes);
   SegmentHeader HeaderOf(uint64_t segment) const;
@@ -179,8 +182,8 @@ class Journal : public rt::TurnHook {
   size_t alignment_ = 4096;
   bool next_ready_ = false;  // segment_ + 1 is laid out
   bool preparing_ = false;
-  bool disk_full_ = false;
-  int64_t layout_retry_mono_ = 0;
+  Status blocked_;
+  int64_t retry_mono_ = 0;           // when what is blocked is tried again
   std::vector<std::string> spares_;  // recycled files, ready to be laid out
   size_t spares_coming_ = 0;         // being recycled
   bool fenced_ = false;

@@ -204,7 +204,7 @@ TEST(Journal, SettledSegmentsAreRecycledAndTheirOldFramesAreNeverReadAgain) {
       EXPECT_EQ(rig.journal()->unsettled_bytes(), 0u);
       files = std::max(files, rig.disk().Files().size());
       EXPECT_TRUE(rig.journal()->fence_reason().ok());
-      EXPECT_FALSE(rig.journal()->full());
+      EXPECT_TRUE(rig.journal()->blocked().ok());
     }
   }
   EXPECT_LE(files, 5u);  // the current segment, the next one, two spares
@@ -256,7 +256,7 @@ TEST(Journal, RecyclingAndTakingASpareAtTheSameTimeKeepEachOthersFilesApart) {
     Position position = rig.Append(line);
     EXPECT_TRUE(rig.RunUntil([&] { return rig.journal()->durable() >= position; }));
     rig.journal()->Release(position);
-    ASSERT_FALSE(rig.journal()->full()) << i;
+    ASSERT_TRUE(rig.journal()->blocked().ok()) << i;
   }
 }
 
@@ -312,23 +312,133 @@ TEST(Journal, AFullDiskRefusesAddsUntilThereIsRoomAgain) {
   rig.disk().plan().capacity_bytes = used + 4096;
   std::string line(3000, 'x');
   int written = 0;
-  while (!rig.journal()->full() && written < 100) {
+  while (rig.journal()->blocked().ok() && written < 100) {
     rig.Write(line);
     ++written;
     rig.loop().RunFor(100'000);
   }
-  EXPECT_TRUE(rig.journal()->full());  // when the next segment was taken and there was no room for another
-  rig.Write(line);                     // what was admitted before still has its place
+  EXPECT_EQ(rig.journal()->blocked().code(), Code::kStorageFull);  // the next segment was taken, no room for another
+  rig.Write(line);                                                 // what was admitted before still has its place
   EXPECT_FALSE(rig.journal()->fenced());
   uint64_t opens = rig.disk().counts().calls[static_cast<size_t>(sim::Call::kOpen)];
   for (int i = 0; i < 1000; ++i) rig.loop().RunFor(1'000);
   EXPECT_LE(rig.disk().counts().calls[static_cast<size_t>(sim::Call::kOpen)] - opens, 3u);  // tried twice a second
   rig.disk().plan().capacity_bytes = 100u << 20;
-  EXPECT_TRUE(rig.RunUntil([&] { return !rig.journal()->full(); }));
+  EXPECT_TRUE(rig.RunUntil([&] { return rig.journal()->blocked().ok(); }));
   for (int i = 0; i < 60; ++i) rig.Write(line);
   rig.Close();
   ASSERT_TRUE(rig.Start().ok());
   EXPECT_EQ(rig.lines().size(), static_cast<size_t>(written) + 61);
+}
+
+TEST(Journal, AnErrorThatIsNoFullDiskIsSaidWithItsCallAndPathAndTriedAgain) {
+  struct Case {
+    sim::ScriptedFault fault;
+    std::string said;
+  };
+  const std::vector<Case> cases = {
+      {{.call = sim::Call::kOpen, .path_contains = "prepare.tmp"}, "open j/prepare.tmp"},
+      {{.call = sim::Call::kWrite, .path_contains = "prepare.tmp"}, "write j/prepare.tmp"},
+      {{.call = sim::Call::kSync, .path_contains = "prepare.tmp"}, "sync j/prepare.tmp"},
+      {{.call = sim::Call::kRename, .path_contains = "prepare.tmp"}, "rename j/prepare.tmp"},
+      {{.call = sim::Call::kSyncDir}, "sync dir j"},
+  };
+  for (const Case& c : cases) {
+    JournalRig rig;
+    ASSERT_TRUE(rig.Start().ok());
+    rig.loop().RunFor(1'000'000);
+    rig.disk().Script(c.fault);
+    std::string line(3000, 'x');
+    int written = 0;
+    while (rig.journal()->blocked().ok() && written < 100) rig.Write(line), ++written;
+    EXPECT_EQ(rig.journal()->blocked().code(), Code::kUnavailable) << c.said;
+    EXPECT_NE(std::string(rig.journal()->blocked().message()).find(c.said), std::string::npos)
+        << rig.journal()->blocked().ToString();
+    rig.Write(line);  // what was admitted before still has its place
+    EXPECT_TRUE(rig.RunUntil([&] { return rig.journal()->blocked().ok(); }));
+    for (int i = 0; i < 60; ++i) rig.Write(line);
+    rig.Crash(true);
+    ASSERT_TRUE(rig.Start().ok());
+    EXPECT_EQ(rig.lines().size(), static_cast<size_t>(written) + 61) << c.said;
+  }
+}
+
+TEST(Journal, ASegmentThatCannotBeOpenedHoldsFramesBackAndLosesNothing) {
+  JournalRig rig;
+  ASSERT_TRUE(rig.Start().ok());
+  rig.loop().RunFor(1'000'000);
+  for (int i = 0; i < 3; ++i) {
+    rig.disk().Script({.call = sim::Call::kOpen, .path_contains = JournalRig::Segment(2)});
+  }
+  const std::string line(3000, 'x');
+  int appended = 0;
+  while (rig.journal()->blocked().ok() && appended < 100) {
+    rig.Append(line);
+    rig.loop().RunFor(10'000);
+    ++appended;
+  }
+  EXPECT_EQ(rig.journal()->blocked().code(), Code::kUnavailable);
+  EXPECT_NE(std::string(rig.journal()->blocked().message()).find("open " + JournalRig::Segment(2)), std::string::npos);
+  EXPECT_EQ(rig.journal()->durable(), static_cast<Position>(appended - 1));
+  rig.Append("behind it, and in no hurry", false);
+  rig.loop().RunFor(900'000);
+  EXPECT_EQ(rig.disk().scripts_left(), 1u) << "tried twice a second";
+  EXPECT_FALSE(rig.journal()->fenced());
+  EXPECT_TRUE(rig.RunUntil([&] { return rig.journal()->durable() == static_cast<Position>(appended + 1); }));
+  EXPECT_TRUE(rig.journal()->blocked().ok());
+  for (int i = 0; i < 60; ++i) rig.Write(line);
+  rig.Crash(true);
+  ASSERT_TRUE(rig.Start().ok());
+  EXPECT_EQ(rig.lines().size(), static_cast<size_t>(appended) + 61);
+}
+
+TEST(Journal, CloseWhereTheNextSegmentCannotBeOpenedEndsAndSaysWhy) {
+  JournalRig rig;
+  ASSERT_TRUE(rig.Start().ok());
+  rig.loop().RunFor(1'000'000);
+  for (int i = 0; i < 20; ++i) {
+    rig.disk().Script({.call = sim::Call::kOpen, .path_contains = JournalRig::Segment(2)});
+  }
+  std::string line(3000, 'x');
+  for (int i = 0; i < 60; ++i) rig.Append(line);
+  bool closed = false;
+  rig.journal()->Close([&] { closed = true; });
+  EXPECT_TRUE(rig.RunUntil([&] { return closed; }));
+  EXPECT_EQ(rig.journal()->fence_reason().code(), Code::kUnavailable);
+  EXPECT_NE(std::string(rig.journal()->fence_reason().message()).find(JournalRig::Segment(2)), std::string::npos);
+  EXPECT_LT(rig.journal()->durable(), 60u);
+}
+
+TEST(Journal, ALaidOutSegmentThatIsGoneFences) {
+  JournalRig rig;
+  ASSERT_TRUE(rig.Start().ok());
+  rig.loop().RunFor(1'000'000);
+  ASSERT_TRUE(rig.disk().Remove(JournalRig::Segment(2)).ok());
+  std::string line(3000, 'x');
+  for (int i = 0; i < 60; ++i) rig.Append(line);
+  EXPECT_TRUE(rig.RunUntil([&] { return rig.journal()->fenced(); }));
+  EXPECT_EQ(rig.journal()->fence_reason().code(), Code::kNotFound);
+}
+
+TEST(Journal, ASpareThatCannotBeOpenedIsKeptAndOneThatFailsLaterLeavesNothingBehind) {
+  for (sim::Call call : {sim::Call::kOpen, sim::Call::kWrite, sim::Call::kSync, sim::Call::kRename}) {
+    JournalRig rig;
+    ASSERT_TRUE(rig.Start().ok());
+    std::string line(3000, 'x');
+    for (int i = 0; i < 90; ++i) rig.settled() = rig.Write(line);
+    rig.journal()->Release(rig.settled());
+    rig.loop().RunFor(1'000'000);
+    const size_t files = rig.disk().Files().size();
+    rig.disk().Script({.call = call, .path_contains = "spare"});
+    while (rig.journal()->blocked().ok()) rig.Write(line);
+    EXPECT_TRUE(rig.RunUntil([&] { return rig.journal()->blocked().ok(); }));
+    // A spare has become the next segment; what broke on the way is removed.
+    EXPECT_EQ(rig.disk().Files().size(), files - (call == sim::Call::kOpen ? 0 : 1)) << static_cast<int>(call);
+    for (int i = 0; i < 25; ++i) rig.Write(line);
+    rig.loop().RunFor(1'000'000);
+    // The one after it is the other spare, or a new file.
+    EXPECT_EQ(rig.disk().Files().size(), files) << static_cast<int>(call);
+  }
 }
 
 TEST(Journal, CloseOnAFullDiskEndsAndSaysWhy) {

@@ -54,7 +54,7 @@ class JournalRig : public Journal::Observer {
   // Appends and waits until it is on the medium: a frame of its own.
   Position Write(std::string_view line) {
     Position position = Append(line);
-    EXPECT_TRUE(RunUntil([&] { return journal_->durable() >= position || journal_->fenced(); }));
+    EXPECT_TRUE(RunUntil([&] { return journal_->durable() >= position || journal_->fenced() || disk_.off(); }));
     return position;
   }
   void Write(int first, int last) {

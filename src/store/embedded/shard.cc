@@ -332,6 +332,7 @@ StoreInfo Shard::Info() const {
   info.unsettled_bytes = journal_->unsettled_bytes();
   info.memory_bytes = counters_.memory_bytes() + tokens_.memory_bytes();
   info.fenced = Fenced() || context_.settled->Fenced();
+  info.blocked = journal_->blocked();
   info.commit_bytes_max = CommitBytesMax();
   info.loss_window_us = options_.journal.lazy_commit_us;
   return info;

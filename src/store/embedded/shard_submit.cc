@@ -237,7 +237,8 @@ void Shard::FillReplay(Op* op, const Namespace& ns, const TokenResult& r) {
 
 Code Shard::RefuseWrites() const {
   if (Fenced()) return Code::kReadOnly;
-  if (journal_->full() || memory_exhausted_) return Code::kStorageFull;
+  if (!journal_->blocked().ok()) return journal_->blocked().code();
+  if (memory_exhausted_) return Code::kStorageFull;
   if (journal_->overloaded()) return Code::kOverloaded;
   return Code::kOk;
 }

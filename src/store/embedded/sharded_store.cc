@@ -305,6 +305,7 @@ StoreInfo ShardedStore::Info() const {
       info.*figure += other.*figure;
     info.last_settle_wall_us = std::max(info.last_settle_wall_us, other.last_settle_wall_us);
     info.fenced |= other.fenced;
+    if (info.blocked.ok()) info.blocked = other.blocked;
   }
   info.counters = 0;
   for (const Namespace& ns : Namespaces()->all()) info.counters += CountCounters(ns.id);
