@@ -166,30 +166,6 @@ TEST(Engine, RefusesAJournalWhoseFilesAreGone) {
   }
 }
 
-TEST(Engine, WhereTheDiskGivesNoFileAddsAreRefusedWithThatAndTakenAgainWhenItDoes) {
-  World w;
-  ASSERT_TRUE(w.Start().ok());
-  w.loop().RunFor(1'000'000);
-  for (int i = 0; i < 3; ++i) w.disk().Script({.call = sim::Call::kOpen, .path_contains = "prepare.tmp"});
-  const std::string name(1000, 'n');
-  int64_t added = 0;
-  Op op;
-  while ((op = w.Add(name, 1, fmt::format("t{}", added))).code == Code::kOk && added < 5000) ++added;
-  EXPECT_EQ(op.code, Code::kUnavailable) << "not a full disk, and nothing of unknown effect";
-  const StoreInfo info = w.engine()->store()->Info();
-  EXPECT_FALSE(info.fenced);
-  EXPECT_EQ(info.blocked.code(), Code::kUnavailable);
-  EXPECT_NE(info.blocked.message().find("prepare.tmp"), std::string_view::npos) << info.blocked.ToString();
-  EXPECT_EQ(w.Get(name), added);
-  EXPECT_TRUE(w.Add(name, 1, "t0").replayed);
-  w.loop().RunFor(2'000'000);
-  EXPECT_TRUE(w.engine()->store()->Info().blocked.ok());
-  EXPECT_EQ(w.Add(name, 1, fmt::format("t{}", added)).value, added + 1);
-  w.Kill(true);
-  ASSERT_TRUE(w.Start().ok());
-  EXPECT_EQ(w.Get(name), added + 1);
-}
-
 TEST(Engine, IsClosedOnlyWhenItsWorkersAreDone) {
   ShardsWorld world;
   ASSERT_TRUE(world.Start().ok());

@@ -306,8 +306,9 @@ void Journal::SealOpenFrame() {
 }
 
 // Writes go on at once while there is no pressure: unsettled_bytes_soft or more to be settled, or memory short of room.
-// To a pressure of 1 (twice the bytes) the pause after a write grows to kPaceUs, to 2 to kPaceMaxUs: a slow answer is
-// better than a refusal, as long as the settler moves on.
+// To a pressure of 1 (twice the bytes) the pause after a full frame grows to kPaceUs, to 2 to kPaceMaxUs; after fewer
+// bytes it is as much shorter. Full is what a buffer holds, or a quarter of the soft bound where that is less. A slow
+// answer is better than a refusal, as long as the settler moves on.
 int64_t Journal::NextWriteAt() const {
   if (close_done_) return 0;
   const auto soft = static_cast<double>(options_.unsettled_bytes_soft);
@@ -315,7 +316,9 @@ int64_t Journal::NextWriteAt() const {
   if (pressure <= 0) return 0;
   const double pause =
       std::min(pressure, 1.0) * kPaceUs + std::clamp(pressure - 1.0, 0.0, 1.0) * (kPaceMaxUs - kPaceUs);
-  return last_start_mono_ + static_cast<int64_t>(pause);
+  const auto full = std::min(static_cast<double>(std::min(kBufferBytes, options_.frame_bytes_max)), soft / 4);
+  const double share = std::min(1.0, static_cast<double>(last_frame_bytes_) / full);
+  return last_start_mono_ + static_cast<int64_t>(pause * share);
 }
 
 void Journal::StartWrites() {
@@ -353,6 +356,7 @@ void Journal::StartWrites() {
     unsettled_.push_back({.last = b->header.first + b->header.records - 1, .bytes = frame});
     unsettled_bytes_ += frame;
     last_start_mono_ = loop_->MonoMicros();
+    last_frame_bytes_ = frame;
     writing_.push_back(b);
     file_->Write(&b->write);
   }

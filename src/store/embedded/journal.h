@@ -172,6 +172,7 @@ class Journal : public rt::TurnHook {
   uint32_t previous_crc_ = 0;
   Micros last_us_ = 0;
   int64_t last_start_mono_ = 0;
+  size_t last_frame_bytes_ = 0;
 
   std::unique_ptr<rt::LogFile> file_;
   std::vector<std::unique_ptr<rt::LogFile>> retired_files_;  // still with writes in flight
