@@ -19,6 +19,33 @@ char* Put(char* at, T v) {
   return at + sizeof v;
 }
 
+// What of a mutation counts, in the order of the bytes that are hashed.
+struct Content {
+  OpKind kind = OpKind::kAdd;
+  Condition condition = Condition::kNone;
+  ExpireRule expire_rule = ExpireRule::kKeep;
+  uint8_t flags = 0;
+  int64_t delta = 0;
+  int64_t floor = 0;
+  int64_t ceiling = 0;
+  int64_t expire_at_ms = 0;
+};
+
+uint64_t Digest(const Content& c) {
+  char bytes[kContentBytes];
+  char* at = Put(bytes, static_cast<uint8_t>(c.kind));
+  at = Put(at, static_cast<uint8_t>(c.condition));
+  at = Put(at, static_cast<uint8_t>(c.expire_rule));
+  at = Put(at, c.flags);
+  at = Put(at, c.delta);
+  at = Put(at, c.floor);
+  at = Put(at, c.ceiling);
+  at = Put(at, c.expire_at_ms);
+  QUIPU_DASSERT(at == bytes + kContentBytes, "{} bytes", at - bytes);
+  uint64_t digest = XXH3_64bits(bytes, kContentBytes);
+  return digest != 0 ? digest : 1;
+}
+
 bool SetsTime(ExpireRule rule) { return rule != ExpireRule::kKeep && rule != ExpireRule::kClear; }
 
 }  // namespace
@@ -41,19 +68,16 @@ uint64_t ContentDigest(const Op& op) {
   if (is_add && op.saturate) flags |= kSaturateBit;
   if (bounded) flags |= kBoundedBit;
   if (op.kind == OpKind::kClear && op.remove) flags |= kRemoveBit;
-
-  char bytes[kContentBytes];
-  char* at = Put(bytes, static_cast<uint8_t>(op.kind));
-  at = Put(at, static_cast<uint8_t>(op.condition));
-  at = Put(at, static_cast<uint8_t>(op.expire_rule));
-  at = Put(at, flags);
-  at = Put(at, is_add || op.kind == OpKind::kSet ? op.delta : int64_t{0});
-  at = Put(at, bounded ? op.floor : int64_t{0});
-  at = Put(at, bounded ? op.ceiling : int64_t{0});
-  at = Put(at, SetsTime(op.expire_rule) ? op.expire_at_ms : int64_t{0});
-  QUIPU_DASSERT(at == bytes + kContentBytes, "{} bytes", at - bytes);
-  uint64_t digest = XXH3_64bits(bytes, kContentBytes);
-  return digest != 0 ? digest : 1;
+  return Digest({.kind = op.kind,
+                 .condition = op.condition,
+                 .expire_rule = op.expire_rule,
+                 .flags = flags,
+                 .delta = is_add || op.kind == OpKind::kSet ? op.delta : 0,
+                 .floor = bounded ? op.floor : 0,
+                 .ceiling = bounded ? op.ceiling : 0,
+                 .expire_at_ms = SetsTime(op.expire_rule) ? op.expire_at_ms : 0});
 }
+
+uint64_t PlainAddDigest(int64_t delta) { return Digest({.delta = delta}); }
 
 }  // namespace quipu::store

@@ -76,5 +76,7 @@ constexpr Code CheckEventTime(Micros event_us) {
 // or event. Fields that the op does not use do not count. Never 0. On disk with tokens: never changes. Cost: about 5
 // ns.
 uint64_t ContentDigest(const Op& op);
+// The same of an add with nothing but its delta.
+uint64_t PlainAddDigest(int64_t delta);
 
 }  // namespace quipu::store

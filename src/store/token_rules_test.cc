@@ -173,5 +173,16 @@ TEST(ContentDigest, LeavesOutTimesNamesAndFieldsWithoutMeaning) {
   same([](Op& o) { o.value = 9, o.replayed = true; });
 }
 
+TEST(TokenRules, ThePlainAddsDigestIsThatOfAnOpWithNothingButItsDelta) {
+  for (int64_t delta : {int64_t{1}, int64_t{-1}, int64_t{0}, INT64_MAX, INT64_MIN}) {
+    Op op;
+    op.kind = OpKind::kAdd;
+    op.delta = delta;
+    EXPECT_EQ(PlainAddDigest(delta), ContentDigest(op)) << delta;
+    op.condition = Condition::kIfExists;
+    EXPECT_NE(PlainAddDigest(delta), ContentDigest(op)) << delta;
+  }
+}
+
 }  // namespace
 }  // namespace quipu::store

@@ -21,14 +21,18 @@ std::optional<uint64_t> SegmentNumber(std::string_view name) {
 
 class SegmentBytes {
  public:
-  // Reads the whole file, or what there is of it.
-  static Result<SegmentBytes> Load(rt::Disk* disk, const std::string& path) {
-    SegmentBytes s;
+  // Reads the whole file, or what there is of it, into the memory of the segment that was here before, if that is large
+  // enough: fresh pages cost more than reading.
+  Status Load(rt::Disk* disk, const std::string& path) {
+    size_ = 0;
     QUIPU_ASSIGN_OR_RETURN(auto file, disk->Open(path, rt::OpenMode::kRead));
     QUIPU_ASSIGN_OR_RETURN(uint64_t size, file->Size());
-    s.bytes_ = std::make_unique_for_overwrite<char[]>(size);
-    QUIPU_ASSIGN_OR_RETURN(s.size_, file->ReadAt(0, std::span(s.bytes_.get(), size)));
-    return s;
+    if (size > capacity_) {
+      bytes_ = std::make_unique_for_overwrite<char[]>(size);
+      capacity_ = size;
+    }
+    QUIPU_ASSIGN_OR_RETURN(size_, file->ReadAt(0, std::span(bytes_.get(), size)));
+    return OkStatus();
   }
   std::string_view At(uint64_t offset) const {
     return offset >= size_ ? std::string_view() : std::string_view(bytes_.get() + offset, size_ - offset);
@@ -37,6 +41,7 @@ class SegmentBytes {
 
  private:
   std::unique_ptr<char[]> bytes_;
+  size_t capacity_ = 0;
   size_t size_ = 0;
 };
 
@@ -53,7 +58,7 @@ class JournalReading {
     end_.start.store_id[1] = identity_.store_id[1];
     end_.start.shard = identity_.shard;
     if (!segments_.empty()) {
-      QUIPU_ASSIGN_OR_RETURN(bytes_, SegmentBytes::Load(disk_, PathOf(0)));
+      QUIPU_RETURN_IF_ERROR(bytes_.Load(disk_, PathOf(0)));
     }
     size_t at = 0;
     while (at < segments_.size()) {
@@ -192,8 +197,8 @@ class JournalReading {
   Result<size_t> FindContinuation(size_t at) {
     FrameHeader h;
     for (size_t next = at; next < segments_.size(); ++next) {
-      QUIPU_ASSIGN_OR_RETURN(SegmentBytes following, SegmentBytes::Load(disk_, PathOf(next)));
-      if (!FrameAt(following, next, kSegmentHeaderBytes, &h)) continue;
+      QUIPU_RETURN_IF_ERROR(following_.Load(disk_, PathOf(next)));
+      if (!FrameAt(following_, next, kSegmentHeaderBytes, &h)) continue;
       bool follows = next == at && any_frame_ && h.first == expected_ && h.previous_crc == previous_crc_;
       // What lies between is settled, and may be on its way to be recycled.
       bool settled_between = !follows && Expected() <= settled_ + 1 && h.first <= settled_ + 1;
@@ -207,7 +212,7 @@ class JournalReading {
         any_frame_ = false;
         previous_crc_ = 0;
       }
-      bytes_ = std::move(following);
+      std::swap(bytes_, following_);
       return next;
     }
     return segments_.size();
@@ -232,7 +237,7 @@ class JournalReading {
     std::string where = fmt::format("{}: damage at offset {}", PathOf(at - 1), offset_);
     for (size_t i = at - 1; i < segments_.size(); ++i) {
       if (i >= at) {
-        QUIPU_ASSIGN_OR_RETURN(bytes_, SegmentBytes::Load(disk_, PathOf(i)));
+        QUIPU_RETURN_IF_ERROR(bytes_.Load(disk_, PathOf(i)));
       }
       FrameHeader h;
       for (uint64_t o = i < at ? offset_ : kSegmentHeaderBytes; o + kFrameHeaderBytes <= bytes_.size();
@@ -256,6 +261,7 @@ class JournalReading {
   std::vector<uint64_t> segments_;
   JournalEnd end_;
   SegmentBytes bytes_;                                                 // of the segment being read
+  SegmentBytes following_;                                             // of one that may come next
   uint64_t offset_ = 0;                                                // in it
   std::deque<std::pair<Position, Journal::Start::Written>> unproven_;  // by last position
   bool any_frame_ = false;
@@ -293,9 +299,10 @@ Status WipeBeyond(rt::Disk* disk, const std::string& dir, const JournalEnd& end)
 Status ReadFrames(rt::Disk* disk, const std::string& dir, const std::vector<uint64_t>& segments, Position after,
                   Position through, const std::function<Status(const FrameHeader&, std::string_view payload)>& visit) {
   Position expected = 0;
+  SegmentBytes bytes;
   for (uint64_t segment : segments) {
     std::string path = dir + "/" + SegmentName(segment);
-    QUIPU_ASSIGN_OR_RETURN(SegmentBytes bytes, SegmentBytes::Load(disk, path));
+    QUIPU_RETURN_IF_ERROR(bytes.Load(disk, path));
     uint64_t offset = kSegmentHeaderBytes;
     for (;;) {
       FrameHeader h;

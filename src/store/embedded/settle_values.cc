@@ -30,11 +30,7 @@ TokenResult ResultOf(const CounterRecord& r, Position position, Micros own_us, M
   t.position = position;
   t.content = r.content;
   if (t.content == 0 && r.token_form != TokenForm::kNone) {
-    // A plain add's digest follows from its delta and is not stored.
-    Op op;
-    op.kind = OpKind::kAdd;
-    op.delta = r.delta;
-    t.content = ContentDigest(op);
+    t.content = PlainAddDigest(r.delta);  // it is not stored
   }
   return t;
 }
