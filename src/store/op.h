@@ -52,8 +52,9 @@ enum class GroupRole : uint8_t {
   // one has none.
   kElseGroup,
   // kGet, kCheckVersion, kDelete, kExpire without a token: the counter and its group as one thing, in one moment and
-  // one commit. existed, exists: any of them. version: another one after a change of any. kExpire: the rule is applied
-  // to each, refused if it changes none. kGet: *listing. kTooLarge where the mutations do not fit one commit.
+  // one commit. existed, exists: any of them. version: another one after a change of any. A condition is asked of the
+  // thing: kIfExists holds where any of them exists, kIfMissing where none does. kExpire: the rule is applied to each,
+  // refused if it changes none. kGet: *listing. kTooLarge where the mutations do not fit one commit.
   kWhole,
 };
 

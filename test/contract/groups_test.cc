@@ -131,6 +131,37 @@ TEST_P(Groups, AnExpiryRuleIsAppliedToEachAndRefusedIfItChangesNone) {
   EXPECT_EQ(Names(), Others());
 }
 
+// Of the group, that is, and not of the counter of its name; also where the rest of a batch depends on it.
+TEST_P(Groups, AConditionIsAskedOfTheWhole) {
+  for (bool there : {true, false}) {
+    for (bool with_counter : {false, true}) {
+      for (Condition condition : {Condition::kIfExists, Condition::kIfMissing}) {
+        for (bool expires : {false, true}) {
+          if (!there && (with_counter || expires)) continue;  // an expiry of nothing is refused without a condition too
+          const auto set = [&] {
+            for (const char* name : {"h", "x"}) Do(Whole(Delete(name)));
+            if (there) Fill();
+            if (with_counter) Do(Add("h", 5));
+          };
+          const Op change = expires ? Expire("h", ExpireRule::kSet, NowMs() + 60'000) : Delete("h");
+          const bool holds = there == (condition == Condition::kIfExists);
+          const std::string at = fmt::format("there={} with_counter={} if_exists={} expires={}", there, with_counter,
+                                             condition == Condition::kIfExists, expires);
+          set();
+          const Op alone = Do(If(condition, Whole(change)));
+          EXPECT_EQ(alone.outcome, holds ? Outcome::kApplied : Outcome::kRefused) << at;
+          EXPECT_EQ(Exists("h[b]"), there && (expires || !holds)) << at;
+          set();
+          RanBatch ran = Run({Add("x", 1), If(condition, Whole(change))}, {.all_or_nothing = true});
+          EXPECT_EQ(ran.code, holds ? Code::kOk : Code::kConditionNotMet) << at;
+          EXPECT_EQ(Exists("x"), holds) << at;
+          EXPECT_EQ(Exists("h[b]"), there && (expires || !holds)) << at;
+        }
+      }
+    }
+  }
+}
+
 TEST_P(Groups, AVersionChangesWithEveryChangeOfAnyCounter) {
   EXPECT_EQ(Do(Whole(Get("h"))).version, 0u);
   Fill();

@@ -102,7 +102,7 @@ size_t Shard::GroupBound(const Op& op) const {
 // A record each, all in one frame.
 void Shard::DecideWhole(Op* op, const Namespace& ns, const std::vector<Member>& members) {
   const bool urgent = ns.settings.durability == Durability::kSync;
-  if (ns.settings.token_required) return FailOp(op, Code::kTokenRequired);
+  if (ns.settings.token_required && !op->in_source_step) return FailOp(op, Code::kTokenRequired);
   if (Code refuse = RefuseWrites(); refuse != Code::kOk) return FailOp(op, refuse);
   Result<CounterSlot*> own = FindOrLoad(op->hash, op->ns, op->name);
   if (!own.ok()) return FailOp(op, own.code());
@@ -187,8 +187,26 @@ Code Shard::WholeOnPaper(const Op& given, Paper* paper, Op* op) {
       names.insert(key.substr(key_start.size()));
     }
   }
-  bool refused = true;
+  // As DecideWhole: each that exists, or the counter alone where no field does.
+  bool any_field = false;
+  std::vector<std::string> live;
   for (const std::string& name : names) {
+    const auto on_paper = paper->states.find(key_start + name);
+    CounterState state;
+    if (on_paper != paper->states.end()) {
+      state = on_paper->second.state;
+    } else {
+      Result<CounterSlot*> slot = FindOrLoad(HashCounter(given.ns, name), given.ns, name);
+      if (!slot.ok()) return slot.code();
+      state = StateOf(*slot);
+    }
+    if (!LiveState(state, now_ms_).exists) continue;
+    any_field |= name != given.name;
+    live.push_back(name);
+  }
+  if (!any_field) live = {std::string(given.name)};
+  bool refused = true;
+  for (const std::string& name : live) {
     Op one = given;
     one.group = GroupRole::kNone;
     one.name = name;
