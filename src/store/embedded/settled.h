@@ -89,12 +89,12 @@ struct TokenLookup {
 };
 
 // Memory for the tokens of a run until they are sorted, to be used again by the next run: fresh pages cost as much as
-// the sorting. AddToken fills `tokens`; `sorted` is the caller's until Commit.
+// the sorting. AddToken fills `tokens`; `spare` is the caller's until Commit, and `tokens` until the first AddToken.
 struct RunScratch {
   static constexpr size_t kTokenBytes = 40;
   // Has room for so many tokens in both, whatever they held.
   void Reserve(size_t count);
-  rt::TableMemory tokens, sorted;
+  rt::TableMemory tokens, spare;
 };
 
 // One settle being built. Each kind of row must come in the order stated; kinds may be interleaved.

@@ -12,7 +12,7 @@
 namespace quipu::store {
 
 void RunScratch::Reserve(size_t count) {
-  for (rt::TableMemory* memory : {&tokens, &sorted}) {
+  for (rt::TableMemory* memory : {&tokens, &spare}) {
     // Some more, so that a next run of about the same size finds its memory there.
     if (memory->bytes() < count * kTokenBytes) *memory = rt::TableMemory((count + count / 8) * kTokenBytes);
   }
@@ -208,13 +208,12 @@ Status SettledRun::WriteTokens() {
     const auto after_first = static_cast<int32_t>(row.position - static_cast<uint32_t>(first_token_));
     return first_token_ + static_cast<Position>(after_first);
   };
-  if (scratch_->sorted.bytes() < tokens_ * sizeof(TokenRow)) {
-    scratch_->sorted = rt::TableMemory(tokens_ * sizeof(TokenRow));
+  if (scratch_->spare.bytes() < tokens_ * sizeof(TokenRow)) {
+    scratch_->spare = rt::TableMemory(tokens_ * sizeof(TokenRow));
   }
-  TokenRow* const rows = static_cast<TokenRow*>(scratch_->sorted.data());
+  const std::span<TokenRow> rows(static_cast<TokenRow*>(scratch_->tokens.data()), tokens_);
   SortByWord(
-      std::span<const TokenRow>(static_cast<TokenRow*>(scratch_->tokens.data()), tokens_), rows,
-      [](const TokenRow& row) { return row.print.hi; },
+      rows, static_cast<TokenRow*>(scratch_->spare.data()), [](const TokenRow& row) { return row.print.hi; },
       [&](const TokenRow& a, const TokenRow& b) {
         return a.print != b.print ? a.print < b.print : position_of(a) < position_of(b);
       });

@@ -72,7 +72,7 @@ static_assert(sizeof(Item) <= RunScratch::kTokenBytes);
 struct SettleScratch {
   rt::TableMemory bytes;  // of all frames, one after another
   size_t used = 0;
-  // Items are read into run->tokens, and sorted into run->sorted before the first token comes.
+  // Items are read into run->spare, and sorted there by way of run->tokens before the first token comes.
   std::shared_ptr<RunScratch> run = std::make_shared<RunScratch>();
 };
 
@@ -128,7 +128,7 @@ class SettleJob {
     size_t records = 0;
     for (const FrameHeader& frame : frames_) records += frame.records;
     scratch_.run->Reserve(records);
-    items_ = {static_cast<Item*>(scratch_.run->tokens.data()), 0};
+    items_ = {static_cast<Item*>(scratch_.run->spare.data()), 0};
     Record r;
     const char* p = bytes();
     const char* const end = p + scratch_.used;
@@ -185,9 +185,8 @@ class SettleJob {
     const auto by_hash = [](const Item& a, const Item& b) {
       return a.hash != b.hash ? a.hash < b.hash : a.offset < b.offset;
     };
-    Item* const sorted = static_cast<Item*>(scratch_.run->sorted.data());
-    SortByWord(std::span<const Item>(items_), sorted, [](const Item& item) { return item.hash; }, by_hash);
-    items_ = {sorted, items_.size()};
+    Item* const between = static_cast<Item*>(scratch_.run->tokens.data());
+    SortByWord(items_, between, [](const Item& item) { return item.hash; }, by_hash);
     const bool one_namespace = std::ranges::all_of(items_, [&](const Item& i) { return i.ns == items_.front().ns; });
     if (!one_namespace) std::ranges::stable_sort(items_, {}, &Item::ns);
   }
