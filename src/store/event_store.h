@@ -68,7 +68,9 @@ struct Batch {
   Batch* next = nullptr;
 };
 
-// A page of the counters of a namespace. Results may be shown at once only when on_done runs.
+// A page of the counters of a namespace. Results may be shown at once only when on_done runs. Other ops go on
+// meanwhile: a counter is listed once at most, with a value that it had at some moment between the call and on_done,
+// and one that is there throughout is left out only where others come before it.
 struct ScanOp {
   enum class Order : uint8_t {
     kHash,  // from `cursor`, about `limit` of them; every counter present throughout a full scan comes exactly once

@@ -1,5 +1,6 @@
 // Listings: by hash, by name, by value; and the events of one counter.
 #include <set>
+#include <unordered_set>
 
 #include "model/name.h"
 #include "store/embedded/shard.h"
@@ -25,9 +26,29 @@ CounterEntry EntryOf(const CounterSlot* slot) {
           .last_write_us = slot->last_write_us()};
 }
 
+// What a listing by name or by value orders by.
+struct Rank {
+  int64_t value = 0;
+  std::string_view name;
+};
+
+bool RanksBefore(const ScanOp& op, const Rank& a, const Rank& b) {
+  if (op.order == ScanOp::Order::kTop && a.value != b.value)
+    return op.ascending ? a.value < b.value : a.value > b.value;
+  return a.name < b.name;
+}
+
+Rank RankOf(const CounterEntry& entry) { return {.value = entry.value, .name = entry.name}; }
+
 }  // namespace
 
-// By name or by value: one pass over the hot counters, a few partitions at a time, then the sorted runs.
+bool ScanBefore(const ScanOp& op, const CounterEntry& a, const CounterEntry& b) {
+  return RanksBefore(op, RankOf(a), RankOf(b));
+}
+
+// By name or by value: one pass over the hot counters, a few partitions at a time, then the sorted runs. Counters go
+// into memory and out of it meanwhile, so the second pass offers those in memory too: one may be offered twice, with
+// two values, but none that exists throughout is left out.
 struct Shard::ScanTask {
   ScanOp* op = nullptr;
   uint32_t partition = 0;
@@ -38,21 +59,30 @@ struct Shard::ScanTask {
   bool settled_done = false;
   // The best `limit` (+1, to know whether there are more) so far, in order.
   struct Better {
+    using is_transparent = void;
     const ScanOp* op = nullptr;
     bool operator()(const CounterEntry& a, const CounterEntry& b) const { return ScanBefore(*op, a, b); }
+    bool operator()(const CounterEntry& a, const Rank& b) const { return RanksBefore(*op, RankOf(a), b); }
+    bool operator()(const Rank& a, const CounterEntry& b) const { return RanksBefore(*op, a, RankOf(b)); }
   };
   std::set<CounterEntry, Better> best;
-  void Offer(CounterEntry entry) {
-    best.insert(std::move(entry));
-    if (best.size() > op->limit + 1) best.erase(std::prev(best.end()));
+  std::unordered_set<std::string_view> listed;  // kTop: the names in `best`
+
+  // The first of a counter's values stays: taking it out again would leave room for one that was pushed out before.
+  void Offer(std::string_view name, int64_t value, int64_t expiry_ms, Micros last_write_us) {
+    const Rank rank{.value = value, .name = name};
+    if (best.size() > op->limit && !RanksBefore(*op, rank, RankOf(*best.rbegin()))) return;
+    const bool by_value = op->order == ScanOp::Order::kTop;
+    if (by_value ? listed.contains(name) : best.contains(rank)) return;
+    const auto in = best.insert(
+        {.name = std::string(name), .value = value, .expiry_ms = expiry_ms, .last_write_us = last_write_us});
+    if (by_value) listed.insert(in.first->name);
+    if (best.size() <= op->limit + 1) return;
+    const auto last = std::prev(best.end());
+    if (by_value) listed.erase(last->name);
+    best.erase(last);
   }
 };
-
-bool ScanBefore(const ScanOp& op, const CounterEntry& a, const CounterEntry& b) {
-  if (op.order == ScanOp::Order::kTop && a.value != b.value)
-    return op.ascending ? a.value < b.value : a.value > b.value;
-  return a.name < b.name;
-}
 
 void Shard::Scan(ScanOp* op) {
   op->status = OkStatus();
@@ -172,13 +202,20 @@ void Shard::RunScanTask(const std::shared_ptr<ScanTask>& task) {
       }
     }
   }
+  const auto offer_slot = [&](const CounterSlot* slot) {
+    op->gate = std::max<Position>(op->gate, slot->position);
+    if (!LiveSlot(slot)) return;
+    task->Offer(slot->name(), slot->value, static_cast<int64_t>(slot->expiry_ms), slot->last_write_us());
+  };
+  const auto offer_settled = [&](std::string_view name, const Checkpoint& k) {
+    if (!IsExpired(k.expiry_ms, now_ms_)) task->Offer(name, k.value, k.expiry_ms, k.last_write_us);
+  };
   uint32_t until = std::min(task->partition_end, task->partition + kPartitionsAtOnce);
   for (; task->partition < until; ++task->partition) {
     counters_.VisitPartition(task->partition, [&](const CounterSlot* slot) {
       if (slot->ns != op->ns || !slot->name().starts_with(op->prefix)) return;
       if (by_name && slot->name() <= op->after_name && !op->after_name.empty()) return;
-      op->gate = std::max<Position>(op->gate, slot->position);
-      if (LiveSlot(slot)) task->Offer(EntryOf(slot));
+      offer_slot(slot);
     });
   }
   auto again = [&] { loop_->Post([this, alive = alive_, task] { *alive ? RunScanTask(task) : void(); }); };
@@ -190,17 +227,17 @@ void Shard::RunScanTask(const std::shared_ptr<ScanTask>& task) {
       // Beyond the last of a full page nothing can come in any more.
       if (task->best.size() > op->limit && name > task->best.rbegin()->name) return false;
       uint64_t hash = HashCounter(op->ns, name);
-      if (ShardOf(hash, context_.shards) != number() || counters_.Find(hash, op->ns, name)) return true;
+      if (ShardOf(hash, context_.shards) != number()) return true;
+      if (const CounterSlot* slot = counters_.Find(hash, op->ns, name)) {
+        offer_slot(slot);
+        return true;
+      }
       auto found = context_.settled->GetCounter({.ns = op->ns, .hash = hash, .name = name});
       if (!found.ok()) {
         op->status = found.status();
         return false;
       }
-      if (!found->has_value() || IsExpired((*found)->expiry_ms, now_ms_)) return true;
-      task->Offer({.name = std::string(name),
-                   .value = (*found)->value,
-                   .expiry_ms = (*found)->expiry_ms,
-                   .last_write_us = (*found)->last_write_us});
+      if (found->has_value()) offer_settled(name, **found);
       return true;
     });
   } else if (!all_resident_ && !task->settled_done) {
@@ -213,11 +250,9 @@ void Shard::RunScanTask(const std::shared_ptr<ScanTask>& task) {
         return false;
       }
       task->settled_from = c.hash;
-      if (ShardOf(c.hash, context_.shards) != number() || !c.name.starts_with(op->prefix) ||
-          IsExpired(k.expiry_ms, now_ms_) || counters_.Find(c.hash, c.ns, c.name))
-        return true;
-      task->Offer(
-          {.name = std::string(c.name), .value = k.value, .expiry_ms = k.expiry_ms, .last_write_us = k.last_write_us});
+      if (ShardOf(c.hash, context_.shards) != number() || !c.name.starts_with(op->prefix)) return true;
+      const CounterSlot* slot = counters_.Find(c.hash, c.ns, c.name);
+      slot != nullptr ? offer_slot(slot) : offer_settled(c.name, k);
       return true;
     });
     if (s.ok() && !task->settled_done) return again();
