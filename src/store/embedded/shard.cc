@@ -87,8 +87,7 @@ Status Shard::LoadMeta() {
     if (!DecodeExpiryKey(key, &due_ms, &ns, &hash))
       return Status(Code::kDataLoss, "a settled expiry row does not decode");
     if (ShardOf(hash, context_.shards) != number()) continue;
-    expiries_.push(
-        {.due_ms = static_cast<uint64_t>(due_ms) & uint64_t{kExpiryMsMax}, .ns = ns & kNamespaceIdMax, .hash = hash});
+    expiries_.Push({.due_ms = due_ms, .ns = ns, .hash = hash});
   }
   QUIPU_ASSIGN_OR_RETURN(auto position, context_.settled->GetMeta(PositionKey(context_.position_generation, number())));
   if (position) {

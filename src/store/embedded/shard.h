@@ -13,7 +13,6 @@
 #include <atomic>
 #include <deque>
 #include <map>
-#include <queue>
 #include <set>
 #include <string>
 #include <vector>
@@ -22,6 +21,7 @@
 #include "rt/loop.h"
 #include "store/decide.h"
 #include "store/embedded/counter_table.h"
+#include "store/embedded/expiry_index.h"
 #include "store/embedded/journal.h"
 #include "store/embedded/journal_reader.h"
 #include "store/embedded/placement.h"
@@ -251,6 +251,14 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   void OnSettled(const SettleOutcome& outcome);
   void Maintain();
   bool SweepExpired();
+  // Deletes the counters that this entry of the index is about, as far as they have expired. False: they could not be
+  // looked at; the entry is back.
+  bool ExpireOne(const ExpiryIndex::Entry& entry, int64_t now_ms);
+  // Deletes expired counters of the namespaces that this batch may fill up to their limits.
+  void MakeRoom(const Batch& batch);
+  // Whether a counter more would be beyond the namespace's limit: kQuotaExceeded; kOverloaded where that is not known
+  // yet, since expired ones are still being looked for. `created`: those to be counted beside.
+  Code CheckRoom(const Namespace& ns, int64_t created) const;
   size_t TokensBytesMax() const;
   void KeepWithinMemory();
   void SweepCounters();
@@ -284,9 +292,6 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
     now_ms_ = now_us_ / 1000;
   }
   void SetNamespaces(std::shared_ptr<const NamespaceTable> table);
-  bool ExpiryIsDue(int64_t now_ms) const {
-    return !expiries_.empty() && static_cast<int64_t>(expiries_.top().due_ms) <= now_ms;
-  }
   bool Fenced() const { return journal_->fenced() || !fenced_from_outside_.ok(); }
   const Status& FenceReason() const { return journal_->fenced() ? journal_->fence_reason() : fenced_from_outside_; }
 
@@ -342,13 +347,7 @@ class Shard final : public EventStore, public Journal::Observer, public rt::Turn
   std::vector<ScanOp*> waiting_scans_;
   std::vector<std::pair<Position, std::function<void(Status)>>> waiting_calls_;
 
-  struct Expiry {
-    uint64_t due_ms : 45;
-    uint64_t ns : 19;
-    uint64_t hash;
-    bool operator>(const Expiry& o) const { return due_ms > o.due_ms; }
-  };
-  std::priority_queue<Expiry, std::vector<Expiry>, std::greater<>> expiries_;
+  ExpiryIndex expiries_;
 
   bool settling_ = false;
   bool settle_wanted_ = false;

@@ -94,10 +94,8 @@ Code Shard::DecideOnPaper(const Op& given, Paper* paper, Op* op) {
   Effect effect = Decide(before, now_ms_, now_us_, op, &after);
   if (op->code != Code::kOk) return op->code;
   bool creates = !before.exists && after.exists;
-  if (creates && ns.settings.counters_max > 0 &&
-      CountCounters(op->ns) + static_cast<uint64_t>(paper->created[op->ns]) >=
-          static_cast<uint64_t>(ns.settings.counters_max)) {
-    return Code::kQuotaExceeded;
+  if (creates && ns.settings.counters_max > 0) {
+    if (Code room = CheckRoom(ns, paper->created[op->ns]); room != Code::kOk) return room;
   }
   if (creates) {
     paper->born.insert(key);

@@ -20,51 +20,75 @@ constexpr int64_t kMaintainAgainUs = 2'000;  // when a piece left more to do
 }  // namespace
 
 void Shard::PushExpiry(CounterSlot* slot) {
-  expiries_.push({.due_ms = slot->expiry_ms, .ns = slot->ns, .hash = slot->hash});
+  expiries_.Push(
+      {.due_ms = static_cast<int64_t>(slot->expiry_ms), .ns = static_cast<NamespaceId>(slot->ns), .hash = slot->hash});
   slot->in_heap = 1;
 }
 
-// Deletes what has expired, one bounded piece; true if there is more. Entries of the heap are hints: the counter's own
-// expiry decides.
+// Entries of the index are hints: the counter's own expiry decides.
+bool Shard::ExpireOne(const ExpiryIndex::Entry& entry, int64_t now_ms) {
+  if (!all_resident_) {
+    // A counter that is only in the sorted runs is brought in first.
+    std::vector<std::string> names;
+    Status s = context_.settled->ScanCounters(entry.ns, entry.hash, [&](const CounterRef& c, const Checkpoint&) {
+      if (c.hash != entry.hash) return false;
+      names.emplace_back(c.name);
+      return true;
+    });
+    bool looked = s.ok();
+    for (size_t i = 0; looked && i < names.size(); ++i) looked = FindOrLoad(entry.hash, entry.ns, names[i]).ok();
+    if (!looked) {
+      expiries_.Push(entry);
+      return false;
+    }
+  }
+  std::vector<std::pair<NamespaceId, std::string>> expired;
+  counters_.VisitPartition(PartitionOf(entry.hash), [&](CounterSlot* slot) {
+    if (slot->hash != entry.hash || slot->ns != entry.ns) return;
+    slot->in_heap = 0;
+    if (!slot->exists || slot->expiry_ms == 0) return;
+    if (IsExpired(static_cast<int64_t>(slot->expiry_ms), now_ms)) {
+      expired.emplace_back(static_cast<NamespaceId>(slot->ns), std::string(slot->name()));
+    } else {
+      PushExpiry(slot);
+    }
+  });
+  for (const auto& [ns, name] : expired) AppendExpiredDelete(counters_.Find(entry.hash, ns, name), false);
+  return true;
+}
+
+// Deletes what has expired, one bounded piece; true if there is more.
 bool Shard::SweepExpired() {
   if (RefuseWrites() != Code::kOk) return false;
-  int64_t now_ms = journal_->frame_us() / 1000;
-  for (size_t n = 0; n < kExpirePieces && ExpiryIsDue(now_ms); ++n) {
-    Expiry e = expiries_.top();
-    expiries_.pop();
-    if (!all_resident_) {
-      // A counter that is only in the sorted runs is brought in first.
-      std::vector<std::string> names;
-      Status s = context_.settled->ScanCounters(e.ns, e.hash, [&](const CounterRef& c, const Checkpoint&) {
-        if (c.hash != e.hash) return false;
-        names.emplace_back(c.name);
-        return true;
-      });
-      if (!s.ok()) {
-        expiries_.push(e);
-        return false;
-      }
-      for (const std::string& name : names) {
-        if (!FindOrLoad(e.hash, e.ns, name).ok()) {
-          expiries_.push(e);
-          return false;
-        }
-      }
-    }
-    std::vector<std::pair<NamespaceId, std::string>> expired;
-    counters_.VisitPartition(PartitionOf(e.hash), [&](CounterSlot* slot) {
-      if (slot->hash != e.hash || slot->ns != e.ns) return;
-      slot->in_heap = 0;
-      if (!slot->exists || slot->expiry_ms == 0) return;
-      if (IsExpired(static_cast<int64_t>(slot->expiry_ms), now_ms)) {
-        expired.emplace_back(static_cast<NamespaceId>(slot->ns), std::string(slot->name()));
-      } else {
-        PushExpiry(slot);
-      }
-    });
-    for (const auto& [ns, name] : expired) AppendExpiredDelete(counters_.Find(e.hash, ns, name), false);
+  const int64_t now_ms = journal_->frame_us() / 1000;
+  for (size_t n = 0; n < kExpirePieces && expiries_.IsDue(now_ms); ++n) {
+    if (!ExpireOne(expiries_.Pop(), now_ms)) return false;
   }
-  return ExpiryIsDue(now_ms);
+  return expiries_.IsDue(now_ms);
+}
+
+void Shard::MakeRoom(const Batch& batch) {
+  if (RefuseWrites() != Code::kOk) return;
+  std::map<NamespaceId, uint64_t> wanted;  // by namespace with a limit: counters that the batch may make
+  for (const Op& op : batch.ops) {
+    if (!IsMutation(op.kind) || op.ns >= namespaces_->all().size()) continue;
+    if (namespaces_->Get(op.ns).settings.counters_max > 0) ++wanted[op.ns];
+  }
+  const int64_t now_ms = journal_->frame_us() / 1000;
+  // Each deletes one or is a hint that has become void.
+  size_t looks = kExpirePieces + batch.ops.size();
+  for (const auto& [ns, counters] : wanted) {
+    const auto most = static_cast<uint64_t>(namespaces_->Get(ns).settings.counters_max);
+    for (; looks > 0 && CountCounters(ns) + counters > most && expiries_.IsDue(ns, now_ms); --looks) {
+      if (!ExpireOne(expiries_.Pop(ns), now_ms)) return;
+    }
+  }
+}
+
+Code Shard::CheckRoom(const Namespace& ns, int64_t created) const {
+  const int64_t most = ns.settings.counters_max;
+  if (most == 0 || static_cast<int64_t>(CountCounters(ns.id)) + created < most) return Code::kOk;
+  return expiries_.IsDue(ns.id, now_ms_) && !QUIPU_PLANTED(142) ? Code::kOverloaded : Code::kQuotaExceeded;
 }
 
 void Shard::Maintain() {

@@ -297,10 +297,11 @@ void Shard::DecideMutation(Op* op, const Prepared& prepared, const Namespace& ns
     if (urgent && slot) Gate(slot->position);  // an overflow reveals the value
     return FailOp(op, op->code);
   }
-  if (!before.exists && after.exists && ns.settings.counters_max > 0 &&
-      CountCounters(op->ns) >= static_cast<uint64_t>(ns.settings.counters_max)) {
-    if (urgent) Gate(journal_->next() - 1);  // it reveals how many there are
-    return FailOp(op, Code::kQuotaExceeded);
+  if (!before.exists && after.exists && ns.settings.counters_max > 0) {
+    if (Code room = CheckRoom(ns, 0); room != Code::kOk) {
+      if (urgent) Gate(journal_->next() - 1);  // it reveals how many there are
+      return FailOp(op, room);
+    }
   }
   if (!before.exists && after.exists && op->group == GroupRole::kMember && op->expire_rule == ExpireRule::kKeep) {
     Result<int64_t> expiry_ms = ExpiryOfGroup(*op);
@@ -433,7 +434,7 @@ void Shard::Submit(Batch* batch) {
     return Finish(batch);
   }
   // What has expired does not count against a limit. The deletes must not come between the records of a step.
-  if (counts_are_limited_ && ExpiryIsDue(now_ms_) && !QUIPU_PLANTED(142)) SweepExpired();
+  if (counts_are_limited_ && expiries_.IsDue(now_ms_) && !QUIPU_PLANTED(142)) MakeRoom(*batch);
   bool atomic = batch->atomic || batch->all_or_nothing || batch->source;
   const ShardOfOp here = [this](const Op&) { return this; };
   if (atomic) {
