@@ -4,7 +4,6 @@ be read, before and after a restart, and `quipu check` (support/judged.py).
 
 Each test prints how often its fault happened, and fails if it never did. QUIPU_FAULT_SEED replays the draws."""
 import collections
-import errno
 import os
 import random
 import resource
@@ -20,11 +19,10 @@ import judges
 import load
 import resp
 import server as servers
-from judged import Judged, check_offline
+from faults import BULK, LIMIT_SECONDS, SEED, Bulk, MemoryGroup, SmallDisk, judge, traced
+from judged import check_offline
 from load import DIRECT, FAULTY, IMPATIENT
 
-SEED = load.seed_of_run("QUIPU_FAULT_SEED")
-LIMIT_SECONDS = 60  # against hanging
 EXIT_IO = 74
 
 
@@ -41,52 +39,6 @@ def shim(tmp_path):
     library = str(tmp_path / "shim.so")
     subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, f"{load.SUPPORT}/shim.c", "-ldl"], check=True)
     return library
-
-
-def judge(server, folder, clients, name, fault):
-    """The clients resolve, then the verdict. `fault`: what the printed line says of it."""
-    found = clients.stop()
-    history = load.Ledgers(clients.paths)
-    judged = Judged(server, random.Random(SEED), all_paths=True)
-
-    def again():
-        assert server.stop() == 0, server.log()
-        found.extend(check_offline(folder))
-        server.start()
-
-    found += judged.round(history, again)
-    assert server.stop() == 0, server.log()
-    figures = {**judged.figures, "refused": history.refused, "unknown": history.unknown}
-    print(f"{name}: {fault}; " + ", ".join(f"{count} {what}" for what, count in figures.items()) +
-          f"; QUIPU_FAULT_SEED={SEED}; {len(found)} violations")
-    assert found == [], found[:20]
-    assert history.ops
-    return history
-
-
-# Long names fill the journal fast: each record has its counter's.
-BULK = [f"bulk:{n}:" + "x" * 900 for n in range(1000)]
-
-
-class Bulk:
-    """Fills the journal by a megabyte at a time, on a connection of its own."""
-
-    def __init__(self, server):
-        self.connection, self.counted = server.connect(), 0
-
-    def add(self):
-        """False if one was refused."""
-        replies = self.connection.pipeline([["INCR", name] for name in BULK])
-        errors = [reply for reply in replies if isinstance(reply, resp.Error)]
-        assert all(error.startswith("OOM") for error in errors), errors
-        self.counted += len(replies) - len(errors)
-        return errors == []
-
-    def end(self):
-        """All is counted, and then gone."""
-        assert sum(int(value or 0) for value in self.connection.call("MGET", *BULK)) == self.counted > 0
-        assert self.connection.call("DEL", *BULK) > 0
-        self.connection.close()
 
 
 def state_of(process):
@@ -152,13 +104,8 @@ def test_a_failed_sync_or_write_fences_the_store_and_a_restart_recovers(call, nt
 
 
 def failing(command, call, nth, trace, files=()):
-    """From the n-th time in a thread on the call of the system fails, if on one of the files. The process that is
-    started stays the server."""
-    if not shutil.which("strace"):
-        judges.missing("strace", "strace is not installed")
-    only = [word for file in files for word in ("-P", str(file))]
-    return ["strace", "-D", "-f", "-qq", "-o", str(trace), *only, "-e", f"trace={call}",
-            "-e", f"inject={call}:error=EIO:when={nth}+", *command]
+    """From the n-th time in a thread on the call fails, if on one of the files."""
+    return traced(command, call, f"error=EIO:when={nth}+", trace, files)
 
 
 def test_a_failed_sync_of_what_is_settled_ends_the_server_and_a_restart_recovers(tmp_path):
@@ -215,40 +162,14 @@ def test_a_start_that_meets_a_failure_of_the_disk_says_so_and_the_next_one_loses
     assert check_offline(str(tmp_path)) == []
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """The folder of a file system of 160 MiB: ext4 on a loop device for root, tmpfs elsewhere. It is mounted for one
-    process alone, through which all others reach it, and is gone with that."""
-    folder, image = tmp_path / "disk", tmp_path / "image"
-    folder.mkdir()
-    if os.getuid() == 0:
-        with open(image, "wb") as file:
-            file.truncate(160 << 20)
-        subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True, timeout=LIMIT_SECONDS)
-        unshare, mount = ["unshare", "--mount"], f"mount -o loop {image} {folder}"
-    else:
-        unshare, mount = ["unshare", "--user", "--map-root-user", "--mount"], f"mount -t tmpfs -o size=160m t {folder}"
-    with subprocess.Popen([*unshare, "sh", "-c", f"{mount} && echo mounted && exec cat"], stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, text=True, preexec_fn=servers.end_with_parent) as holder:
-        if holder.stdout.readline() != "mounted\n":
-            judges.missing("mount", "no file system can be mounted here")
-        yield f"/proc/{holder.pid}/{'root'}{folder}"
-        holder.stdin.close()
+@pytest.mark.parametrize("fill", [SmallDisk.fill_bytes, SmallDisk.fill_inodes], ids=["bytes", "inodes"])
+def test_a_full_disk_refuses_adds_and_goes_on_without_a_restart_when_there_is_room(fill, tmp_path):
+    with SmallDisk(str(tmp_path)) as disk:
+        refuse_and_go_on(disk, fill, tmp_path)
 
 
-def fill(path):
-    """Takes what room is left."""
-    with open(path, "wb", buffering=0) as file:
-        for size in (1 << 20, 1 << 12, 1):
-            try:
-                while True:
-                    file.write(bytes(size))
-            except OSError as e:
-                assert e.errno == errno.ENOSPC, e
-
-
-def test_a_full_disk_refuses_adds_and_goes_on_without_a_restart_when_there_is_room(tmp_path, small_disk):
-    server = servers.make("quipu", small_disk)
+def refuse_and_go_on(disk, fill, tmp_path):
+    server = servers.make("quipu", disk.folder)
     server.log_path = str(tmp_path / "log")
     server.start()
     process, fills, refused = server.process, 0, 0
@@ -257,7 +178,7 @@ def test_a_full_disk_refuses_adds_and_goes_on_without_a_restart_when_there_is_ro
         other, bulk = server.connect(), Bulk(server)
         for _ in range(2):
             ones = int(other.call("GET", "ones"))
-            fill(f"{small_disk}/filler")
+            fill(disk)
             clients.wait_until(server, lambda: not bulk.add())
             seen = clients.refused()
             clients.wait_until(server, lambda: clients.refused() > seen)
@@ -272,14 +193,14 @@ def test_a_full_disk_refuses_adds_and_goes_on_without_a_restart_when_there_is_ro
             assert "OOM" in str(refusal) and other.call("GET", "other") is None
             assert other.pipeline([["MULTI"], ["INCR", "other"], ["DISCARD"]])[-1] == "OK"
             fills += 1
-            os.remove(f"{small_disk}/filler")
+            disk.free()
             clients.wait_until(server, lambda: not isinstance(other.call("INCR", "room"), resp.Error))
             clients.wait_for_more(server)
         assert server.process is process
         other.call("DEL", "room")
         other.close()
         bulk.end()
-        refused = judge(server, small_disk, clients, "full disk", f"{fills} times full").refused
+        refused = judge(server, disk.folder, clients, f"full disk, {fill.__name__}", f"{fills} times full").refused
     assert refused > 0
 
 
@@ -288,47 +209,21 @@ NEW_COUNTERS = 300_000
 BATCH = 1000
 
 
-@pytest.fixture
-def memory_group():
-    """The file that a process writes its number to so as to have at most so much memory with its page cache; or why
-    there is none."""
-    if os.getuid() != 0:
-        yield None, "only root may make a control group"
-        return
-    root = "/sys/fs/cgroup/memory" if os.path.isdir("/sys/fs/cgroup/memory") else "/sys/fs/cgroup"
-    group = f"{root}/quipu-test-{os.getpid()}"
-    limit = "memory.limit_in_bytes" if root.endswith("memory") else "memory.max"
-    try:
-        os.mkdir(group)
-    except OSError as e:
-        yield None, str(e)
-        return
-    try:
-        with open(f"{group}/{limit}", "w", encoding="utf-8") as file:
-            file.write(str(2 * MEMORY_MIB << 20))
-        yield f"{group}/cgroup.procs", f"{2 * MEMORY_MIB} MiB"
-    except OSError as e:
-        yield None, str(e)
-    finally:
-        os.rmdir(group)
-
-
 def peak_memory_mib(process):
     with open(f"/proc/{process.pid}/status", encoding="utf-8") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) >> 10
 
 
-def test_new_counters_and_tokens_do_not_grow_the_memory_beyond_its_limit(tmp_path, memory_group):
-    group, limit = memory_group
+def test_new_counters_and_tokens_do_not_grow_the_memory_beyond_its_limit(tmp_path):
+    with MemoryGroup(2 * MEMORY_MIB) as group:
+        stay_within_memory(group, tmp_path)
+
+
+def stay_within_memory(group, tmp_path):
+    limit = group.reason or f"{group.mib} MiB"
     server = servers.make("quipu", str(tmp_path), flags=[f"--engine.memory={MEMORY_MIB}MiB"])
 
-    def join():
-        servers.end_with_parent()
-        if group:
-            with open(group, "w", encoding="utf-8") as procs:
-                procs.write(str(os.getpid()))
-
-    server.before_exec = join
+    server.before_exec = group.join
     server.start()
     chance = random.Random(SEED)
     deltas = [chance.randint(-2**32, 2**32) for _ in range(NEW_COUNTERS)]

@@ -166,7 +166,9 @@ def test_every_add_counts_once_through_kills(tmp_path):
     report("kill test", seed, violations, figures, at_calls, faults)
     assert violations == [], violations[:20]
     # A run that did too little proves nothing.
-    assert figures["adds"] > 100 * KILLS and figures["asked again"] > KILLS and figures["reads"] > KILLS, figures
+    under_load = figures["kills"] - figures["in recovery"]  # the others do not wait for load
+    assert figures["adds"] > 100 * under_load and figures["asked again"] > under_load > 0, figures
+    assert figures["reads"] > under_load or KILLS < 20, figures  # every tenth batch has one
     if KILLS >= 200:
         assert sum(at_calls.values()) > KILLS // 10 and len(at_calls) >= len(CALLS) * 2 // 3, at_calls
         assert figures["in recovery"] >= KILLS // 20, figures

@@ -8,7 +8,7 @@ import pytest
 import server as servers
 
 NAMES = {"quipu", "redis", "redis-py", "node", "go", "hiredis", "redis-tcl", "gcc", "binutils", "strace", "mount",
-         "systemd"}
+         "systemd", "memory-group"}
 
 
 def missing(name, reason):
