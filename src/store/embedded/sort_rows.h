@@ -32,7 +32,7 @@ void SortByWord(std::span<Row> rows, Row* spare, Word word, Less less) {
   DealByWord(std::span<const Row>(rows), spare, 0, kBits, word, &piles);
   for (size_t begin = 0, pile = 0; pile + 1 < piles.size(); begin = piles[pile++]) {
     const size_t count = piles[pile] - begin;
-    const int bits = std::clamp<int>(std::bit_width(count / kRowsInPart), 1, kBits);
+    const int bits = std::clamp(static_cast<int>(std::bit_width(count / kRowsInPart)), 1, kBits);
     Row* const out = rows.data() + begin;
     DealByWord(std::span<const Row>(spare + begin, count), out, kBits, bits, word, &parts);
     for (size_t from = 0, part = 0; part + 1 < parts.size(); from = parts[part++]) {
