@@ -187,12 +187,14 @@ void Run(const std::string& dir) {
   Machine machine(dir);
   Requests& requests = machine.requests;
   const auto incr = [&](std::string* out, size_t) { requests.IncrBy(out, requests.AnyKey()); };
+  const auto incr_one = [&](std::string* out, size_t) { requests.IncrBy(out, 7); };
   const auto get = [&](std::string* out, size_t) { requests.Get(out, requests.AnyKey()); };
   machine.Play(machine.Write(kCounters, 128, [&](std::string* out, size_t i) { requests.IncrBy(out, i); }));
   machine.Play(machine.WriteAdds(128));
 
   machine.Measure("incrby_16", machine.Write(kOps, 16, incr), kOps, 0);
   machine.Measure("incrby_128", machine.Write(kOps, 128, incr), kOps, 0);
+  machine.Measure("incrby_hot_16", machine.Write(kOps, 16, incr_one), kOps, 0);
   machine.Measure("get_16", machine.Write(kOps, 16, get), 0, 0);
   machine.Measure("get_128", machine.Write(kOps, 128, get), 0, 0);
   const Script adds = machine.WriteAdds(16);

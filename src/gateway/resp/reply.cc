@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <string>
 
 #include "base/assert.h"
@@ -13,14 +15,54 @@ namespace {
 constexpr size_t kFirstCapacity = 1024;
 constexpr size_t kIntegerBytesMax = 20;
 
-char* PutInteger(char* p, int64_t value) {
-  if (value >= 0 && value < 10) {
-    *p = static_cast<char>('0' + value);
-    return p + 1;
+constexpr auto kPairs = [] {
+  std::array<char, 200> pairs{};
+  for (size_t n = 0; n < 100; ++n) {
+    pairs[2 * n] = static_cast<char>('0' + n / 10);
+    pairs[2 * n + 1] = static_cast<char>('0' + n % 10);
   }
-  fmt::format_int digits(value);
-  std::memcpy(p, digits.data(), digits.size());
-  return p + digits.size();
+  return pairs;
+}();
+
+char* PutPair(char* end, uint64_t pair) {
+  end[-2] = kPairs[2 * pair];
+  end[-1] = kPairs[2 * pair + 1];
+  return end - 2;
+}
+
+constexpr auto kPowersOfTen = [] {
+  std::array<uint64_t, 20> powers{1};
+  for (size_t n = 1; n < powers.size(); ++n) powers[n] = powers[n - 1] * 10;
+  return powers;
+}();
+
+// Of a number above 0.
+size_t CountDigits(uint64_t value) {
+  const auto at_least = static_cast<size_t>(std::bit_width(value)) * 1233 >> 12;  // the logarithm of 2 is 1233 / 4096
+  return at_least + (value >= kPowersOfTen[at_least] ? 1 : 0);
+}
+
+// Of any but 0.
+[[gnu::noinline]] char* PutAnyInteger(char* p, int64_t value) {
+  uint64_t left = value < 0 ? -static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
+  *p = '-';
+  if (value < 0) ++p;
+  char* const end = p + CountDigits(left);
+  // Two digits at a time from the right.
+  char* at = end;
+  for (; left >= 100; left /= 100) at = PutPair(at, left % 100);
+  if (left >= 10) {
+    PutPair(at, left);
+  } else {
+    at[-1] = static_cast<char>('0' + left);
+  }
+  return end;
+}
+
+[[gnu::always_inline]] inline char* PutInteger(char* p, int64_t value) {
+  if (value < 0 || value > 9) return PutAnyInteger(p, value);
+  *p = static_cast<char>('0' + value);
+  return p + 1;
 }
 
 char* PutLineEnd(char* p) {
