@@ -89,7 +89,7 @@ class RealFile final : public File {
   }
 
   Result<uint64_t> Size() override {
-    struct stat info {};
+    struct stat info{};
     if (::fstat(fd_.get(), &info) != 0) return PosixError("stat", path_, errno);
     return static_cast<uint64_t>(info.st_size);
   }
@@ -168,8 +168,9 @@ Status RealDisk::Remove(const std::string& path) {
 Status RealDisk::MakeDir(const std::string& path) {
   if (::mkdir(path.c_str(), kDirMode) == 0) return OkStatus();
   const int error = errno;
-  if (error == EEXIST && IsDir(path)) return OkStatus();
-  return PosixError("mkdir", path, error);
+  const Status failed = PosixError("mkdir", path, error);
+  if (error != EEXIST) return failed;
+  return IsDir(path) ? OkStatus() : Status(failed.code(), path + ": is a file, not a directory");
 }
 
 Status RealDisk::RemoveDir(const std::string& path) {
@@ -186,7 +187,7 @@ Status RealDisk::SyncDir(const std::string& path) {
 bool RealDisk::Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
 bool RealDisk::IsDir(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
@@ -207,7 +208,7 @@ Result<std::vector<std::string>> RealDisk::List(const std::string& dir) {
 }
 
 Result<DiskSpace> RealDisk::Space(const std::string& path) {
-  struct statvfs info {};
+  struct statvfs info{};
   if (Uninterrupted([&] { return ::statvfs(path.c_str(), &info); }) != 0) return PosixError("statvfs", path, errno);
   return DiskSpace{.free_bytes = uint64_t{info.f_bavail} * info.f_frsize,
                    .total_bytes = uint64_t{info.f_blocks} * info.f_frsize};

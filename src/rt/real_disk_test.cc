@@ -70,7 +70,9 @@ TEST_F(RealDiskTest, DirectoriesAreMadeListedSyncedAndRemoved) {
   EXPECT_TRUE(disk.Exists(Path("moved")));
   EXPECT_FALSE(disk.IsDir(Path("moved")));
   EXPECT_FALSE(disk.Exists(Path("d/a")));
-  EXPECT_EQ(disk.MakeDir(Path("moved")).code(), Code::kUnavailable);
+  const Status taken = disk.MakeDir(Path("moved"));
+  EXPECT_EQ(taken.code(), Code::kUnavailable);
+  EXPECT_EQ(taken.message(), Path("moved") + ": is a file, not a directory");
   for (const char* name : {"d/b", "d/c"}) ASSERT_TRUE(disk.Remove(Path(name)).ok());
   EXPECT_EQ(disk.Remove(Path("d/b")).code(), Code::kNotFound);
   EXPECT_TRUE(disk.RemoveDir(Path("d")).ok());

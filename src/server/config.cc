@@ -71,7 +71,7 @@ void AddDefaults(const std::string& ns, std::map<std::string, Setting>* settings
 void Apply(const RawValue& raw, LoadedConfig* loaded) {
   const ConfigKey* key = FindKey(raw.key);
   if (key == nullptr) {
-    const std::string nearest = NearestKey(raw.key);
+    const std::string nearest = raw.key == "port" ? "listen.resp" : NearestKey(raw.key);  // as other servers name it
     loaded->problems.push_back(fmt::format("{}: unknown key `{}`{}", raw.source, raw.key,
                                            nearest.empty() ? "" : fmt::format("; did you mean `{}`?", nearest)));
     return;

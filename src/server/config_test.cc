@@ -55,6 +55,8 @@ TEST(Config, AnUnknownKeyIsNamedWithItsPlaceAndTheNearestOne) {
               ElementsAre("q.toml:3: unknown key `journal.segmnt_size`; did you mean `journal.segment_size`?"));
   EXPECT_THAT(FromFlags({"--lisen.resp=x:1"}).problems,
               ElementsAre("flag --lisen.resp: unknown key `lisen.resp`; did you mean `listen.resp`?"));
+  EXPECT_THAT(FromFlags({"--port=6379"}).problems,
+              ElementsAre("flag --port: unknown key `port`; did you mean `listen.resp`?"));
   EXPECT_THAT(LoadConfig({.environment = {{"QUIPU_LOG__LEVL", "info"}}}).problems,
               ElementsAre("environment QUIPU_LOG__LEVL: unknown key `log.levl`; did you mean `log.level`?"));
   EXPECT_THAT(FromFile("[namespaces.shop]\ndurabilty = \"sync\"\n").problems,

@@ -365,7 +365,8 @@ TEST(Listings, ACursorThatNobodyGaveOutEndsLikeAnyOther) {
 
 TEST(Listings, FlushIsOffUnlessAllowed) {
   World off;
-  EXPECT_EQ(off.Ask("FLUSHALL"), "-NOPERM User default has no permissions to run the 'flushall' command|");
+  EXPECT_EQ(off.Ask("FLUSHALL"),
+            "-NOPERM User default has no permissions to run the 'flushall' command: resp.allow_flush is false|");
   World w({.allow_flush = true});
   for (int i = 0; i < 5; ++i) w.Ask("MSET a" + std::to_string(i) + " 1 b" + std::to_string(i) + " 2");
   EXPECT_EQ(w.Ask("INCR x\r\nFLUSHALL\r\nDBSIZE\r\nINCR x"), ":1|+OK|:0|:1|");

@@ -208,8 +208,10 @@ const CommandSpec* Connection::Resolve() {
     Reject(*spec, text::kNoAuth);
     return nullptr;
   }
-  if ((spec->flags & kOff) != 0 && !(spec->group == "generic" && server_->options().allow_flush)) {
-    Reject(*spec, fmt::format("NOPERM User default has no permissions to run the '{}' command", table.FullName(*spec)));
+  const bool is_flush = spec->group == "generic";
+  if ((spec->flags & kOff) != 0 && !(is_flush && server_->options().allow_flush)) {
+    Reject(*spec, fmt::format("NOPERM User default has no permissions to run the '{}' command{}", table.FullName(*spec),
+                              is_flush ? ": resp.allow_flush is false" : ""));
     return nullptr;
   }
   return spec;

@@ -91,6 +91,11 @@ std::string EventTimeError(std::string_view field, int64_t ms) {
                      -kEventMsMax, kEventMsMax);
 }
 
+std::string NoNamespaceError(std::string_view name) {
+  return fmt::format("{} namespace '{}': QUIPU.NSCREATE makes one", ErrorPrefix(Code::kNamespaceNotFound),
+                     name.substr(0, 64));
+}
+
 std::string ErrorText(const Status& status) {
   if (status.message().empty()) return std::string(ErrorText(status.code()));
   return fmt::format("{} {}", ErrorPrefix(status.code()), status.message());

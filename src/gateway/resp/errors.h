@@ -14,6 +14,8 @@ std::string_view ErrorText(Code code);
 std::string_view ErrorPrefix(Code code);
 // The same reply with the status's own message in the place of the text behind the prefix.
 std::string ErrorText(const Status& status);
+// That there is no namespace of that name, and how to make one.
+std::string NoNamespaceError(std::string_view name);
 
 // That `ms` cannot be stored as a time of an event; `field` names the argument.
 std::string EventTimeError(std::string_view field, int64_t ms);

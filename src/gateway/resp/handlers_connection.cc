@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include "gateway/resp/client_info.h"
+#include "gateway/resp/errors.h"
 #include "gateway/resp/formats.h"
 #include "gateway/resp/handlers.h"
 #include "gateway/resp/number.h"
@@ -29,7 +30,7 @@ bool IsPassword(Connection& c, std::string_view user, std::string_view password)
 // The namespace of that name, or null after an error reply.
 const Namespace* FindNamespace(Connection& c, const NamespaceTable& table, std::string_view name) {
   const Namespace* found = table.Find(name);
-  if (found == nullptr) c.Fail(fmt::format("ERR no such namespace '{}'", name.substr(0, 64)));
+  if (found == nullptr) c.Fail(NoNamespaceError(name));
   return found;
 }
 

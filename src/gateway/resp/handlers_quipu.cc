@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include "gateway/resp/errors.h"
 #include "gateway/resp/formats.h"
 #include "gateway/resp/handlers.h"
 #include "gateway/resp/kind_names.h"
@@ -211,7 +212,7 @@ std::string NamespaceText(Connection& c, const Namespace& ns) {
 void QuipuNsGet(Connection& c, Args args) {
   std::shared_ptr<const NamespaceTable> table = c.store().Namespaces();
   const Namespace* ns = table->Find(args[1]);
-  if (ns == nullptr) return c.Fail(fmt::format("ERR no such namespace '{}'", args[1].substr(0, 64)));
+  if (ns == nullptr) return c.Fail(NoNamespaceError(args[1]));
   c.reply().Bulk(NamespaceText(c, *ns));
 }
 
@@ -247,7 +248,7 @@ void QuipuNsSet(Connection& c, Args args) {
   if (!ParseUint64(args[2], &version) || version == 0) return c.Fail(text::kNotInteger);
   std::shared_ptr<const NamespaceTable> table = c.store().Namespaces();
   const Namespace* ns = table->Find(args[1]);
-  if (ns == nullptr) return c.Fail(fmt::format("ERR no such namespace '{}'", args[1].substr(0, 64)));
+  if (ns == nullptr) return c.Fail(NoNamespaceError(args[1]));
   Result<NamespaceSettings> parsed = NamespaceSettingsFromJson(args[3], ns->settings);
   if (!parsed.ok()) return c.Fail(ErrorText(parsed.status()));
   PutNamespace(c, args[1], version, *parsed);

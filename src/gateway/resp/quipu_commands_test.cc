@@ -75,14 +75,14 @@ TEST(QuipuToken, TellsWhatBecameOfIt) {
 TEST(QuipuNs, NamespacesAreApart) {
   World w({.databases = {"default", "other"}});
   EXPECT_EQ(w.Ask("QUIPU.NS"), "$7|default|");
-  EXPECT_EQ(w.Ask("SELECT 1"), "-ERR no such namespace 'other'|");
+  EXPECT_EQ(w.Ask("SELECT 1"), "-ERR no such namespace 'other': QUIPU.NSCREATE makes one|");
   EXPECT_TRUE(w.AskArgs({"QUIPU.NSCREATE", "other", "{\"durability\":\"memory\"}"}).starts_with("$"));
   EXPECT_EQ(w.Ask("QUIPU.NSCREATE other").substr(0, 5), "-ERR ");
   EXPECT_EQ(w.Ask("INCR k"), ":1|");
   EXPECT_EQ(w.Ask("SELECT 1\r\nINCR k\r\nINCR k\r\nQUIPU.NS\r\nDBSIZE"), "+OK|:1|:2|$5|other|:1|");
   EXPECT_EQ(w.Ask("QUIPU.ADD k 1 TOKEN t"), "*2|:3|$11|UNPROTECTED|");
   EXPECT_EQ(w.Ask("QUIPU.NS default\r\nGET k"), "+OK|$1|1|");
-  EXPECT_EQ(w.Ask("QUIPU.NS none"), "-ERR no such namespace 'none'|");
+  EXPECT_EQ(w.Ask("QUIPU.NS none"), "-ERR no such namespace 'none': QUIPU.NSCREATE makes one|");
   EXPECT_EQ(w.Ask("QUIPU.NSLIST"), "*2|$7|default|$5|other|");
   EXPECT_NE(w.Ask("QUIPU.NSGET other").find("memory"), std::string::npos);
   EXPECT_TRUE(w.AskArgs({"QUIPU.NSSET", "other", "9", "{}"}).starts_with("-ERR version mismatch"));
