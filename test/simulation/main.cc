@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <optional>
 #include <sstream>
 
 #include "base/assert.h"
@@ -25,7 +26,7 @@ constexpr const char* kUsage =
     "  (adds, power_losses, ...) ends below its least.\n"
     "       sim_planted --every-plant [--seed=N] [--seeds=COUNT] [--jobs=PROCESSES]\n"
     "  With --every-call a short script crashes before each call of the disk in turn, and again in its recovery.\n"
-    "  With a plant the run succeeds when a seed finds the planted bug.\n";
+    "  With a plant the run succeeds when a seed finds the planted bug: fails with it and passes without it.\n";
 
 struct Options {
   uint64_t seed = 1;
@@ -185,6 +186,26 @@ void PrintTable(const std::map<std::string, ScenarioSum>& sums) {
   }
 }
 
+// The first seed that fails with the bug and passes without it, and what it found.
+std::optional<std::pair<uint64_t, std::string>> FindPlant(CampaignOptions campaign) {
+  const uint64_t end = campaign.seed + campaign.seeds;
+  while (campaign.seed < end) {
+    campaign.seeds = end - campaign.seed;
+    const CampaignResult result = RunCampaign(campaign);
+    if (result.failures.empty()) break;
+    for (const auto& found : result.failures) {
+      CampaignOptions control = campaign;
+      control.plant = 0;
+      control.jobs = 1;
+      control.seed = found.first;
+      control.seeds = 1;
+      if (RunCampaign(control).failures.empty()) return found;
+      campaign.seed = found.first + 1;
+    }
+  }
+  return std::nullopt;
+}
+
 constexpr uint64_t kSoundSeeds = 100;
 
 // Each planted bug must be found within the campaign's seeds. Without one nothing may be: a build that is broken in
@@ -207,12 +228,12 @@ int FindEveryPlant(CampaignOptions campaign) {
     if (*plant.scenario != '\0') {
       std::erase_if(campaign.scenarios, [&](const Scenario& s) { return s.name != plant.scenario; });
     }
-    const CampaignResult result = RunCampaign(campaign);
-    missed += result.failures.empty() ? 1 : 0;
-    if (result.failures.empty()) {
+    const auto found = FindPlant(campaign);
+    missed += found ? 0 : 1;
+    if (!found) {
       fmt::print("FAILED: plant {} ({}) was not found in {} seeds\n", plant.number, plant.what, campaign.seeds);
     } else {
-      const auto& [seed, what] = *result.failures.begin();
+      const auto& [seed, what] = *found;
       fmt::print("plant {} ({}): seed {}: {}\n", plant.number, plant.what, seed, what.substr(0, 120));
     }
     std::fflush(stdout);
@@ -285,16 +306,17 @@ int Main(int argc, char** argv) {
     fmt::print("script {}: {} calls, {} in its recovery\n", options.seed, campaign.script_calls,
                campaign.recovery_calls);
   }
-  const CampaignResult result = RunCampaign(campaign);
   if (options.plant != 0) {
-    if (result.failures.empty()) {
+    const auto found = FindPlant(campaign);
+    if (!found) {
       fmt::print("FAILED: plant {} was not found in {} seeds\n", options.plant, options.seeds);
       return 1;
     }
-    const auto& [seed, what] = *result.failures.begin();
+    const auto& [seed, what] = *found;
     fmt::print("plant {} found by seed {} ({}): {}\n", options.plant, seed, ScenarioOf(campaign, seed).name, what);
     return 0;
   }
+  const CampaignResult result = RunCampaign(campaign);
   PrintTable(result.sums);
   const bool enough = JudgeTotals(result.sums, options.least) && JudgeGates(*scenarios, result.sums);
   uint64_t seeds = 0;
