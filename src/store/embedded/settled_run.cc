@@ -24,7 +24,7 @@ namespace {
 struct TokenRow {
   TokenPrint print;
   uint32_t position;  // its lower bits
-  uint16_t slice;     // in RunScratch::slices
+  uint16_t slice;     // in token_slices_
   uint8_t bytes;      // kElsewhere: `event` begins with an index into longer_events_
   std::array<char, 17> event;
 };
