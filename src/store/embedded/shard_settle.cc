@@ -289,7 +289,7 @@ void Shard::StartRetention() {
   }
   Micros now_us = journal_->frame_us();
   bool hold = loop_->MonoMicros() < hold_tokens_until_mono_us_;
-  if (QUIPU_PLANTED(127)) horizon_us /= 4;
+  if (QUIPU_PLANTED(127)) horizon_us /= 16;
   Micros tokens_before = hold ? INT64_MIN : now_us - horizon_us;
   Micros events_before = hold ? INT64_MIN : now_us - std::max(retention_us, horizon_us);
   tokens_.Trim(TokensBytesMax(), settled_, tokens_before);
