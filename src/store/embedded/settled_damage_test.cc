@@ -123,7 +123,8 @@ TEST_F(SettledDamage, AnOlderManifestUnderTheNameOfThisOneIsToldThoughItsRunsAre
 TEST_F(SettledDamage, AManifestThatEndsInZerosIsNotAnOlderState) {
   const std::string now = ManifestPath();
   const std::string bytes = disk_.Content(now);
-  for (size_t cut = 0; cut < bytes.size(); cut += 7) {
+  const size_t zeros_from = bytes.find_last_not_of('\0') + 1;  // from there on nothing would be changed
+  for (size_t cut = 0; cut < zeros_from; cut += 7) {
     disk_.Load(*image_);
     disk_.Overwrite(now, cut, std::string(bytes.size() - cut, '\0'));
     ASSERT_EQ(Judge(now), "") << "zeros from " << cut << " of " << bytes.size();
