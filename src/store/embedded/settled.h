@@ -126,6 +126,8 @@ struct SettledOptions {
   int64_t slice_us = 86400ll * 1000 * 1000;
   size_t block_cache_bytes = 64u << 20;
   int runs_max = 8;  // Compact merges a column family's runs beyond this many
+  // Those of a slice only to runs of this size, or of a sixteenth of the slice where that is more.
+  uint64_t slice_merge_bytes = 256u << 20;
   // kRead: nothing on the disk changes, not even what an interrupted run left; only reads may be called. A directory
   // that is not there, or only half made, reads as empty.
   SettledAccess access = SettledAccess::kChange;

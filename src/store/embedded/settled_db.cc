@@ -6,6 +6,7 @@
 #include <rocksdb/table.h>
 
 #include <charconv>
+#include <numeric>
 
 #include "store/embedded/settled_rows.h"
 
@@ -141,11 +142,13 @@ std::vector<FamilyRef> SettledView::All() const {
   return all;
 }
 
-std::pair<size_t, size_t> PickRunsToMerge(std::span<const uint64_t> sizes) {
+size_t RunsToMerge(std::span<const uint64_t> sizes, uint64_t bytes_max) {
   uint64_t total = sizes[0] + sizes[1];
-  size_t end = 2;
-  while (end < sizes.size() && sizes[end] <= total + total / 2) total += sizes[end++];
-  return {0, end};
+  if (total > bytes_max) return 0;
+  size_t count = 2;
+  while (count < sizes.size() && sizes[count] <= std::min(total + total / 2, bytes_max - total))
+    total += sizes[count++];
+  return count;
 }
 
 SettledDb::SettledDb(rt::Disk* disk, std::string dir, const SettledOptions& options)
@@ -428,9 +431,16 @@ Status SettledDb::Merge(const FamilyId& id) {
     if (runs.size() <= static_cast<size_t>(options_.runs_max)) return OkStatus();
     std::vector<uint64_t> sizes;
     for (const auto& run : runs) sizes.push_back(run.size);
-    const auto [first, last] = PickRunsToMerge(sizes);
+    // No row of a slice replaces another, so there merging only saves looks into runs. A settle waits for it: it is
+    // kept short, and the runs few.
+    constexpr uint64_t kSliceRuns = 16;
+    const uint64_t all_bytes = std::accumulate(sizes.begin(), sizes.end(), uint64_t{0});
+    const uint64_t bytes_max = id.sliced() ? std::max(options_.slice_merge_bytes, all_bytes / kSliceRuns)
+                                           : std::numeric_limits<uint64_t>::max();
+    const size_t count = RunsToMerge(sizes, bytes_max);
+    if (count == 0) return OkStatus();
     std::vector<std::string> inputs;
-    for (size_t i = first; i < last; i++) inputs.push_back(runs[i].name);
+    for (size_t i = 0; i < count; i++) inputs.push_back(runs[i].name);
     rocksdb::CompactionOptions options;
     options.compression = rocksdb::kDisableCompressionOption;  // as the family says
     options.max_subcompactions = 1;

@@ -73,10 +73,10 @@ struct RunFile {
   std::string checksum, checksum_name;
 };
 
-// Which of a family's runs to merge, given their sizes from the newest to the oldest, at least two: [first, second).
-// The newest ones, as far as the next older one is not much larger than all of them together: a byte is then rewritten
-// about as often as the number of runs doubles, not once per run.
-std::pair<size_t, size_t> PickRunsToMerge(std::span<const uint64_t> sizes);
+// How many of a family's newest runs to merge, given the sizes of at least two from the newest to the oldest: as far as
+// the next older one is not much larger than all of them together, and together they are no larger than bytes_max. A
+// byte is then rewritten about as often as the number of runs doubles, not once per run. 0: none.
+size_t RunsToMerge(std::span<const uint64_t> sizes, uint64_t bytes_max);
 
 class SettledDb {
  public:

@@ -1,4 +1,5 @@
 #include "store/embedded/settled.h"
+#include "store/embedded/settled_db.h"
 
 #include <gtest/gtest.h>
 
@@ -145,6 +146,34 @@ TEST_F(SettledTest, MergingKeepsTheLimitAndDeletesWhatItMerged) {
   };
   EXPECT_EQ(store_->ScanSums(kVisits, Interval::kMinute, 7 * kModelMinute, 8 * kModelMinute, visit).ToString(), "OK");
   EXPECT_EQ(sums, (std::vector<std::pair<int64_t, uint64_t>>{{100, 20}}));
+}
+
+TEST_F(SettledTest, RunsOfASliceAreMergedOnlyUpToASize) {
+  options_.slice_merge_bytes = 1;
+  Reopen();
+  std::vector<Position> all;
+  for (Position position = 1; position <= 12; position++) {
+    Settle(position, kModelSlice, {position, 0});
+    all.push_back(position);
+    ASSERT_EQ(store_->Compact().ToString(), "OK");
+  }
+  EXPECT_EQ(CountFiles(".sst"), 2u * 12u);
+  EXPECT_EQ(Positions(0), all);
+  EXPECT_EQ(store_->FindToken({7, 0}, 0).value()->position, 7u);
+  options_.slice_merge_bytes = 1u << 20;
+  Reopen();
+  ASSERT_EQ(store_->Compact().ToString(), "OK");
+  EXPECT_LE(CountFiles(".sst"), 2u * 3u);
+  EXPECT_EQ(Positions(0), all);
+}
+
+TEST(RunsToMerge, AreTheNewestOnesUpToAMuchLargerOneOrTheLimit) {
+  const uint64_t sizes[] = {10, 10, 25, 100, 10};
+  EXPECT_EQ(RunsToMerge(sizes, UINT64_MAX), 3u);
+  EXPECT_EQ(RunsToMerge(sizes, 45), 3u);
+  EXPECT_EQ(RunsToMerge(sizes, 44), 2u);
+  EXPECT_EQ(RunsToMerge(sizes, 20), 2u);
+  EXPECT_EQ(RunsToMerge(sizes, 19), 0u);
 }
 
 TEST_F(SettledTest, OneManifestIsLeftAfterEachChange) {
