@@ -3,8 +3,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include <cstring>
-
+#include "base/varint.h"
 #include "store/decide.h"
 
 namespace quipu::store {
@@ -12,12 +11,6 @@ namespace {
 
 constexpr uint8_t kSaturateBit = 1, kBoundedBit = 2, kRemoveBit = 4;
 constexpr size_t kContentBytes = 4 + 4 * 8;
-
-template <class T>
-char* Put(char* at, T v) {
-  memcpy(at, &v, sizeof v);
-  return at + sizeof v;
-}
 
 // What of a mutation counts, in the order of the bytes that are hashed.
 struct Content {
@@ -33,14 +26,14 @@ struct Content {
 
 uint64_t Digest(const Content& c) {
   char bytes[kContentBytes];
-  char* at = Put(bytes, static_cast<uint8_t>(c.kind));
-  at = Put(at, static_cast<uint8_t>(c.condition));
-  at = Put(at, static_cast<uint8_t>(c.expire_rule));
-  at = Put(at, c.flags);
-  at = Put(at, c.delta);
-  at = Put(at, c.floor);
-  at = Put(at, c.ceiling);
-  at = Put(at, c.expire_at_ms);
+  char* at = PutFixed(bytes, static_cast<uint8_t>(c.kind));
+  at = PutFixed(at, static_cast<uint8_t>(c.condition));
+  at = PutFixed(at, static_cast<uint8_t>(c.expire_rule));
+  at = PutFixed(at, c.flags);
+  at = PutFixed(at, c.delta);
+  at = PutFixed(at, c.floor);
+  at = PutFixed(at, c.ceiling);
+  at = PutFixed(at, c.expire_at_ms);
   QUIPU_DASSERT(at == bytes + kContentBytes, "{} bytes", at - bytes);
   uint64_t digest = XXH3_64bits(bytes, kContentBytes);
   return digest != 0 ? digest : 1;

@@ -30,14 +30,7 @@ class ShardsWorld {
     return OkStatus();
   }
   void Stop() {
-    size_t closed = 0;
-    for (uint32_t i = 0; i < shards_; ++i) {
-      engine_->store(i)->Close([&](Status s) {
-        EXPECT_TRUE(s.ok()) << s.ToString();
-        ++closed;
-      });
-    }
-    EXPECT_TRUE(loop_.RunUntil([&] { return closed == shards_; }, clock_.MonoMicros() + 10'000'000));
+    OnEveryShard([this](uint32_t i, auto on_done) { engine_->store(i)->Close(on_done); });
     engine_.reset();
   }
   void Kill(bool power) {
@@ -74,14 +67,7 @@ class ShardsWorld {
     return Do(op).value;
   }
   void Settle() {
-    size_t done = 0;
-    for (uint32_t i = 0; i < shards_; ++i) {
-      engine_->shard(i)->SettleNow([&](Status s) {
-        EXPECT_TRUE(s.ok()) << s.ToString();
-        ++done;
-      });
-    }
-    EXPECT_TRUE(loop_.RunUntil([&] { return done == shards_; }, clock_.MonoMicros() + 100'000'000));
+    OnEveryShard([this](uint32_t i, auto on_done) { engine_->shard(i)->SettleNow(on_done); });
   }
   // Several ops in one batch, from shard `home`.
   Batch DoAll(std::vector<Op>* ops, bool atomic, bool all_or_nothing = false, uint32_t home = 0) {
@@ -105,6 +91,19 @@ class ShardsWorld {
   sim::SimClock& clock() { return clock_; }
 
  private:
+  // Calls begin(shard, on_done) for each, and waits until all have ended well.
+  template <class Begin>
+  void OnEveryShard(Begin begin) {
+    size_t ended = 0;
+    for (uint32_t i = 0; i < shards_; ++i) {
+      begin(i, [&](Status s) {
+        EXPECT_TRUE(s.ok()) << s.ToString();
+        ++ended;
+      });
+    }
+    EXPECT_TRUE(loop_.RunUntil([&] { return ended == shards_; }, clock_.MonoMicros() + 100'000'000));
+  }
+
   sim::SimClock clock_;
   sim::Trace trace_;
   sim::SimDisk disk_;
